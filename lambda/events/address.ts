@@ -1,0 +1,65 @@
+import { isIPv6 } from 'node:net';
+
+/** Bytes of the canonical form of every address. */
+export const ADDRESS_BYTES = 16;
+
+const DOT = 0x2e;
+const ZERO = 0x30;
+
+/**
+ * Canonical bytes of an IP address: 16 bytes, IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2), so that every
+ * spelling of one address has one form. Dotted IPv4 is strict: four decimal parts without leading zeros, which
+ * some parsers would read as octal. Surrounding white space is ignored.
+ *
+ * @returns undefined for anything else, zone ids (RFC 4007) and prefix lengths included
+ */
+export function parseAddress(text: string): Uint8Array | undefined {
+  const trimmed = text.trim();
+  return parseIPv4(trimmed) ?? parseIPv6(trimmed);
+}
+
+function parseIPv4(text: string): Uint8Array | undefined {
+  if (text.length > 15) return undefined;
+  const bytes = new Uint8Array(ADDRESS_BYTES);
+  bytes[10] = bytes[11] = 0xff;
+  let part = 0;
+  let value = -1;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (char === DOT) {
+      if (value < 0 || part === 3) return undefined;
+      bytes[12 + part++] = value;
+      value = -1;
+    } else {
+      const digit = char - ZERO;
+      if (digit < 0 || digit > 9 || value === 0) return undefined;
+      value = value < 0 ? digit : value * 10 + digit;
+      if (value > 255) return undefined;
+    }
+  }
+  if (value < 0 || part !== 3) return undefined;
+  bytes[15] = value;
+  return bytes;
+}
+
+function parseIPv6(text: string): Uint8Array | undefined {
+  // isIPv6 allows a zone id, which names an interface of the sender and not a part of the address.
+  if (text.includes('%') || !isIPv6(text)) return undefined;
+  const [head = '', tail] = text.split('::');
+  const left = groups(head);
+  const right = tail === undefined ? [] : groups(tail);
+  const bytes = new Uint8Array(ADDRESS_BYTES);
+  bytes.set(left);
+  bytes.set(right, ADDRESS_BYTES - right.length);
+  return bytes;
+}
+
+/** Bytes of colon-separated groups of a text that isIPv6 has found valid; the last group may be dotted. */
+function groups(text: string): number[] {
+  if (text === '') return [];
+  return text.split(':').flatMap((group) => {
+    if (group.includes('.')) return group.split('.').map(Number);
+    const value = Number.parseInt(group, 16);
+    return [value >> 8, value & 0xff];
+  });
+}

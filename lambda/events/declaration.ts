@@ -1,0 +1,102 @@
+/**
+ * What a table declaration can say. One declaration names everything that is particular to one kind of event;
+ * parser, masker, writer, migration and the README's table are driven by it.
+ */
+
+/** Tokens of one domain join; the same value in another domain has another token. */
+export interface Mask {
+  readonly domain: string;
+  /** Fixes the scheme of this column. @default the scheme that the configuration names */
+  readonly masking?: Masking;
+}
+
+/** `recoverable`: a key holder gets the value back (`s1`). `irreversible`: nobody does (`h1`). */
+export type Masking = 'recoverable' | 'irreversible';
+
+interface Sourced {
+  /** Name of the column in the table. */
+  readonly column: string;
+  /** Where the value stands in the JSON body, one member name a level. */
+  readonly source: readonly string[];
+  /** Missing or JSON null becomes NULL. @default false: it is rejected */
+  readonly optional?: boolean;
+}
+
+/** Text that is stored as it is; `maxLength` in code points, as varchar(n) counts. */
+export interface TextColumn extends Sourced {
+  readonly type: 'text';
+  readonly maxLength: number;
+  readonly mask?: never;
+}
+
+/** A version of one to three numeric parts, stored as one integer that sorts as versions do. */
+export interface VersionColumn extends Sourced {
+  readonly type: 'version';
+  readonly mask?: never;
+}
+
+/** Text that is stored as a token; its canonical form has at most 159 UTF-8 bytes. */
+export interface MaskedTextColumn extends Sourced {
+  readonly type: 'text';
+  readonly mask: Mask;
+}
+
+/** An IP address. It is personal data, so there is no way to declare one that is not masked. */
+export interface AddressColumn extends Sourced {
+  readonly type: 'address';
+  readonly mask: Mask;
+}
+
+export type PlainColumn = TextColumn | VersionColumn;
+export type MaskedColumn = MaskedTextColumn | AddressColumn;
+export type Column = PlainColumn | MaskedColumn;
+
+export interface TableDeclaration {
+  readonly table: string;
+  /** In the order of the table. `create_date` and `event_id` follow them in every table. */
+  readonly columns: readonly Column[];
+  /** The view that lists masked values which occur more than once. */
+  readonly repeats: RepeatsView;
+}
+
+export interface RepeatsView {
+  readonly view: string;
+  /** Name of the view's column that says how often a value occurs. */
+  readonly count: string;
+  /** The table's column whose distinct values are counted for each repeated value. */
+  readonly subject: string;
+  /** Name of the view's column that says how many distinct subjects there are. */
+  readonly subjects: string;
+}
+
+/** The columns that every table ends with: the UTC date of the sent time, and the idempotency key. */
+export const DATE_COLUMN = 'create_date';
+export const ID_COLUMN = 'event_id';
+
+/** Longest canonical text that fits a token into varchar(256): 10 cipher blocks less one byte of padding. */
+export const MAX_MASKED_TEXT_BYTES = 159;
+
+/** A token has at most this many characters: scheme, kid of up to eight, 176 bytes as base64url. */
+export const MAX_TOKEN_LENGTH = 256;
+
+export function isMasked(column: Column): column is MaskedColumn {
+  return column.mask !== undefined;
+}
+
+/** All column names of the table, in its order. */
+export function columnNames(declaration: TableDeclaration): string[] {
+  return [...declaration.columns.map(({ column }) => column), DATE_COLUMN, ID_COLUMN];
+}
+
+/** The column's PostgreSQL type. */
+export function sqlType(column: Column): string {
+  if (isMasked(column)) return `varchar(${MAX_TOKEN_LENGTH})`;
+  switch (column.type) {
+    case 'text':
+      return `varchar(${column.maxLength})`;
+    case 'version':
+      return 'integer';
+    default:
+      return column satisfies never;
+  }
+}

@@ -1,0 +1,87 @@
+import { parseAddress } from './address.ts';
+import type { Column } from './declaration.ts';
+import { MAX_MASKED_TEXT_BYTES } from './declaration.ts';
+import { FieldError } from './rejection.ts';
+
+/** A value as its column takes it: stored as it is, or canonical bytes that the masker turns into a token. */
+export type FieldValue = string | number | Uint8Array | null;
+
+const MAX_INT32 = 2 ** 31 - 1;
+const VERSION = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\+[0-9A-Za-z.-]+)?$/;
+
+/**
+ * One field of an event, checked and brought into the form that its column takes.
+ *
+ * @param value what JSON.parse gave for the column's source, undefined where there is nothing
+ * @throws FieldError with the code of the first rule that the value breaks
+ */
+export function parseField(column: Column, value: unknown): FieldValue {
+  if (value === undefined || value === null) {
+    if (column.optional) return null;
+    throw new FieldError('missing');
+  }
+  if (typeof value !== 'string') throw new FieldError('type');
+  // Postgres has no NUL in text, and a lone surrogate would silently become U+FFFD on its way there.
+  if (value.includes('\0') || !value.isWellFormed()) throw new FieldError('text');
+  switch (column.type) {
+    case 'address':
+      return address(value);
+    case 'version':
+      return version(value);
+    case 'text':
+      return column.mask === undefined
+        ? plainText(value, column.maxLength, column.optional)
+        : canonicalText(value);
+    default:
+      return column satisfies never;
+  }
+}
+
+/** Text that is stored as it is. Only an optional column may hold an empty one. */
+function plainText(value: string, maxLength: number, optional = false): string {
+  if (!optional && value.trim() === '') throw new FieldError('empty');
+  if (value.length > maxLength && codePoints(value) > maxLength) throw new FieldError('too_long');
+  return value;
+}
+
+/** varchar(n) counts code points, `length` counts UTF-16 units. */
+function codePoints(value: string): number {
+  let count = value.length;
+  for (let i = 0; i < value.length; i++) {
+    if ((value.charCodeAt(i) & 0xfc00) === 0xd800) count--;
+  }
+  return count;
+}
+
+/** Canonical bytes of text: trimmed, Unicode NFC, UTF-8; at most 159 bytes. */
+function canonicalText(value: string): Uint8Array {
+  const canonical = value.trim().normalize('NFC');
+  if (canonical === '') throw new FieldError('empty');
+  // No code point of UTF-8 is shorter than a byte per UTF-16 unit, so a long text needs no encoding to be refused.
+  if (canonical.length > MAX_MASKED_TEXT_BYTES) throw new FieldError('too_long');
+  const bytes = Buffer.from(canonical);
+  if (bytes.length > MAX_MASKED_TEXT_BYTES) throw new FieldError('too_long');
+  return bytes;
+}
+
+/** Canonical bytes of an address; an empty one has the wrong format like any other text that is no address. */
+function address(value: string): Uint8Array {
+  const bytes = parseAddress(value);
+  if (bytes === undefined) throw new FieldError('format');
+  return bytes;
+}
+
+/** major * 1,000,000 + minor * 1,000 + patch: sorts as versions do and fits a Postgres integer. */
+function version(value: string): number {
+  if (value.trim() === '') throw new FieldError('empty');
+  const match = VERSION.exec(value);
+  if (match === null) throw new FieldError('format');
+  const [major, minor, patch] = [1, 2, 3].map((group) => Number(match[group] ?? 0)) as [
+    number,
+    number,
+    number,
+  ];
+  const code = major * 1_000_000 + minor * 1_000 + patch;
+  if (minor > 999 || patch > 999 || code > MAX_INT32) throw new FieldError('range');
+  return code;
+}

@@ -1,0 +1,81 @@
+import { hash } from 'node:crypto';
+import type { SQSRecord } from 'aws-lambda';
+import { FieldError } from './rejection.ts';
+
+/** Fields that stand beside the body, as rejections name them. */
+export const SENT_TIME_FIELD = 'sent time';
+export const EVENT_ID_FIELD = 'EventId';
+
+/** Message attributes: a producer's own idempotency key and event time, or what a redrive carries. */
+export const EVENT_ID_ATTRIBUTE = 'EventId';
+export const EVENT_TIME_ATTRIBUTE = 'EventTime';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const ISO_8601 = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/;
+const EPOCH = /^\d{1,16}$/;
+/** Smaller numbers are seconds, as LocalStack 0.14 sends them: 10^11 ms is March 1973, 10^11 s the year 5138. */
+const SMALLEST_MILLISECONDS = 1e11;
+/** The first millisecond of the year 10000: ISO dates, and so the `date` literals we write, have four digits. */
+const YEAR_10000 = 253_402_300_800_000;
+const DAY = 86_400_000;
+
+/**
+ * The idempotency key of a message: its `EventId` attribute where there is one, else its messageId.
+ * A UUID is used as it is; other text becomes the first 16 bytes of its SHA-256 as a UUID version 8 (RFC 9562 5.8).
+ *
+ * @returns a UUID in lower case
+ * @throws FieldError where the attribute is there but holds no text
+ */
+export function eventId(record: SQSRecord): string {
+  const text = attribute(record, EVENT_ID_ATTRIBUTE) ?? record.messageId;
+  return UUID.test(text) ? text.toLowerCase() : uuidFromText(text);
+}
+
+function uuidFromText(text: string): string {
+  const bytes = hash('sha256', text, 'buffer').subarray(0, 16);
+  bytes[6] = 0x80 | (bytes[6]! & 0x0f);
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
+  const hex = bytes.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+/**
+ * When the event was sent: its `EventTime` attribute (ISO 8601 or epoch) where there is one, else SQS's SentTimestamp.
+ *
+ * @returns milliseconds since 1970 UTC
+ * @throws FieldError `missing` where there is neither, `format` or `range` where it is no time of the years 1970-9999
+ */
+export function sentTime(record: SQSRecord): number {
+  const text = attribute(record, EVENT_TIME_ATTRIBUTE) ?? record.attributes?.SentTimestamp;
+  if (text === undefined || text === null || text === '') throw new FieldError('missing');
+  const time = EPOCH.test(text) ? epochMilliseconds(Number(text)) : isoMilliseconds(text);
+  if (Number.isNaN(time)) throw new FieldError('format');
+  if (time < 0 || time >= YEAR_10000) throw new FieldError('range');
+  return time;
+}
+
+function epochMilliseconds(value: number): number {
+  return value < SMALLEST_MILLISECONDS ? value * 1000 : value;
+}
+
+function isoMilliseconds(text: string): number {
+  return ISO_8601.test(text) ? Date.parse(text) : Number.NaN;
+}
+
+/** `YYYY-MM-DD` in UTC of a time in milliseconds. */
+export function utcDate(time: number): string {
+  return new Date(time - (time % DAY)).toISOString().slice(0, 10);
+}
+
+/** True when SQS has handed this message out before, so that it may be stored already. */
+export function wasReceivedBefore(record: SQSRecord): boolean {
+  return Number(record.attributes?.ApproximateReceiveCount ?? 1) > 1;
+}
+
+/** Text of a message attribute; undefined where the message has none of that name. */
+function attribute(record: SQSRecord, name: string): string | undefined {
+  const value = record.messageAttributes?.[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value.stringValue !== 'string' || value.stringValue.trim() === '') throw new FieldError('type');
+  return value.stringValue.trim();
+}

@@ -1,0 +1,34 @@
+/**
+ * What may be logged: names, codes and numbers. There is no field for a value of an event, and none for an error
+ * object, whose message or detail could quote one.
+ */
+export type LogFields = {
+  readonly messageId?: string;
+  readonly field?: string;
+  /** A FieldCode, SQLSTATE or system error code. */
+  readonly code?: string;
+  /** The class of an unexpected error, and where in our code it was thrown. */
+  readonly error?: string;
+  readonly frames?: readonly string[];
+  readonly attempt?: number;
+  readonly received?: number;
+  readonly stored?: number;
+  readonly duplicates?: number;
+  readonly rejected?: number;
+  readonly retried?: number;
+  readonly milliseconds?: number;
+};
+
+/** The part of @aws-lambda-powertools/logger that we use; the command line has one of its own. */
+export interface Log {
+  info(message: string, fields: LogFields): void;
+  warn(message: string, fields: LogFields): void;
+  error(message: string, fields: LogFields): void;
+}
+
+/** What may be said of an error that nobody foresaw: its class and code positions, not its message. */
+export function describeError(error: unknown): LogFields {
+  if (!(error instanceof Error)) return { error: typeof error };
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  return { error: error.name, frames: frames.map((frame) => frame.trim()).slice(0, 10) };
+}

@@ -1,0 +1,105 @@
+import { hkdfSync } from 'node:crypto';
+import { KeysetError } from '../errors.ts';
+
+/** The token schemes: AES-256-SIV, which a key holder can decrypt, and HMAC-SHA-256, which nobody can. */
+export type Scheme = 's1' | 'h1';
+
+const KEY_BYTES = { s1: 64, h1: 32 } as const satisfies Record<Scheme, number>;
+const KID = /^[a-z][a-z0-9]{0,7}$/;
+/** 43 base64url characters are 256 bits. */
+const MIN_MATERIAL = 43;
+const PRIMARY = 'primary';
+
+/** The keys that tokens are made with. Material stays inside: only keys derived from it come out. */
+export interface Keyset {
+  /** The kid that new tokens are made with. */
+  readonly primary: string;
+  readonly kids: readonly string[];
+  /**
+   * The key of a scheme: HKDF-SHA-256 (RFC 5869) of the material, empty salt, info `vizard:<scheme>:<kid>`.
+   *
+   * @returns 64 bytes for s1, 32 for h1
+   * @throws KeysetError when the keyset has no such kid
+   */
+  derive(scheme: Scheme, kid: string): Uint8Array;
+}
+
+/**
+ * Reads a keyset: a flat JSON object like `{"primary":"k1","k1":"<material>"}`. `primary` names the key of new
+ * tokens; every other member is a key, its name (kid) `[a-z][a-z0-9]{0,7}`, its material at least 43 characters.
+ *
+ * @throws KeysetError
+ */
+export function parseKeyset(json: string): Keyset {
+  const members = parseMembers(json);
+  const { [PRIMARY]: primary, ...keys } = members;
+  for (const [kid, material] of Object.entries(keys)) checkKey(kid, material);
+  const materials = new Map(Object.entries(keys) as [string, string][]);
+  if (typeof primary !== 'string') {
+    throw new KeysetError(`keyset: member "primary" expected the name of a key, got ${kind(primary)}`);
+  }
+  if (!materials.has(primary)) {
+    throw new KeysetError(
+      `keyset: member "primary" expected one of [${[...materials.keys()].join(', ')}], got ${quoteKid(primary)}`,
+    );
+  }
+  return Object.freeze<Keyset>({
+    primary,
+    kids: Object.freeze([...materials.keys()]),
+    derive(scheme, kid) {
+      const material = materials.get(kid);
+      if (material === undefined) throw new KeysetError(`keyset: has no key ${quoteKid(kid)}`);
+      return new Uint8Array(hkdfSync('sha256', material, '', `vizard:${scheme}:${kid}`, KEY_BYTES[scheme]));
+    },
+  });
+}
+
+function parseMembers(json: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    // The parser's message quotes the text, and the text is key material.
+    throw new KeysetError(
+      'keyset: expected a JSON object like {"primary":"k1","k1":"<material>"}, got text that is not JSON',
+    );
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new KeysetError(
+      `keyset: expected a JSON object like {"primary":"k1","k1":"<material>"}, got ${kind(value)}`,
+    );
+  }
+  return { ...value };
+}
+
+function checkKey(kid: string, material: unknown): void {
+  if (!KID.test(kid)) {
+    throw new KeysetError(
+      `keyset: member ${quoteKid(kid)}: expected a name of 1-8 characters a-z 0-9, a letter first`,
+    );
+  }
+  if (typeof material !== 'string') {
+    throw new KeysetError(
+      `keyset: member "${kid}" expected a string of at least ${MIN_MATERIAL} characters, got ${kind(material)}`,
+    );
+  }
+  if (material.length < MIN_MATERIAL) {
+    throw new KeysetError(
+      `keyset: member "${kid}" expected at least ${MIN_MATERIAL} characters, got ${material.length}`,
+    );
+  }
+  if (!material.isWellFormed())
+    throw new KeysetError(`keyset: member "${kid}" expected well-formed Unicode, got a lone surrogate`);
+}
+
+/** A name as it may be shown. Whoever mixed up name and material must not find the material in a log. */
+function quoteKid(name: string): string {
+  return KID.test(name) ? `"${name}"` : `of ${name.length} characters`;
+}
+
+function kind(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

@@ -1,0 +1,140 @@
+import { isMasked, type MaskedColumn, type Masking, type TableDeclaration } from '../events/declaration.ts';
+import type { EventIdentity, ParsedChunk, ParsedColumn } from '../events/parse.ts';
+import { openCells, sealCells, sivKey } from './aes-siv.ts';
+import { type Cells, cellCount, packCells, packPaddedCells, unpad } from './cells.ts';
+import { hmacCells } from './hmac.ts';
+import type { Keyset, Scheme } from './keyset.ts';
+
+declare const masked: unique symbol;
+
+/** `<scheme>~<kid>~<base64url without padding>`. The brand is given here only: no other text passes for a token. */
+export type Token = string & { readonly [masked]: true };
+
+/** The values of one column as the database takes them. Canonical bytes have no place here. */
+export type StorableColumn =
+  | Extract<ParsedColumn, { kind: 'plain' }>
+  | { readonly kind: 'masked'; readonly values: readonly (Token | null)[] };
+
+/** Rows that may be stored, by columns. */
+export interface StorableChunk {
+  readonly events: readonly EventIdentity[];
+  /** One for each column of the declaration, in its order. */
+  readonly columns: readonly StorableColumn[];
+}
+
+/**
+ * The masker of a table: whatever the declaration wants masked becomes tokens under the primary key.
+ *
+ * @param masking the scheme of columns whose declaration does not fix one
+ */
+export function chunkMasker(
+  keyset: Keyset,
+  masking: Masking,
+  declaration: TableDeclaration,
+): (chunk: ParsedChunk) => StorableChunk {
+  const maskers = declaration.columns.map((column) =>
+    isMasked(column) ? columnMasker(keyset, masking, column) : undefined,
+  );
+  return ({ events, columns }) => ({
+    events,
+    columns: columns.map((column, i) =>
+      column.kind === 'plain' ? column : { kind: 'masked', values: maskers[i]!(column.values) },
+    ),
+  });
+}
+
+/** Turns the canonical bytes of a column into tokens; null stays null. */
+export type ColumnMasker = (values: readonly (Uint8Array | null)[]) => (Token | null)[];
+
+const SCHEMES = { recoverable: 's1', irreversible: 'h1' } as const satisfies Record<Masking, Scheme>;
+const utf8 = new TextEncoder();
+
+/**
+ * The masker of one column under the primary key. Equal values of a domain get equal tokens, whatever the batch.
+ *
+ * @param masking the scheme of columns whose declaration does not fix one
+ */
+export function columnMasker(keyset: Keyset, masking: Masking, column: MaskedColumn): ColumnMasker {
+  const scheme = SCHEMES[column.mask.masking ?? masking];
+  const prefix = `${scheme}~${keyset.primary}~`;
+  const encrypt = cellMasker(keyset, scheme, column);
+  return (values) => {
+    const present = values.filter((value) => value !== null);
+    const tokens = encodeTokens(prefix, encrypt(present));
+    if (present.length === values.length) return tokens;
+    let next = 0;
+    return values.map((value) => (value === null ? null : tokens[next++]!));
+  };
+}
+
+function cellMasker(
+  keyset: Keyset,
+  scheme: Scheme,
+  column: MaskedColumn,
+): (values: readonly Uint8Array[]) => Cells {
+  const domain = utf8.encode(column.mask.domain);
+  const bytes = keyset.derive(scheme, keyset.primary);
+  switch (scheme) {
+    case 's1': {
+      const key = sivKey(bytes);
+      // Addresses are one block as they are; only text needs padding.
+      const pack = column.type === 'address' ? packCells : packPaddedCells;
+      return (values) => sealCells(key, [domain], pack(values));
+    }
+    case 'h1': {
+      const prefix = Uint8Array.of(...domain, 0);
+      return (values) => hmacCells(bytes, prefix, packCells(values));
+    }
+    default:
+      return scheme satisfies never;
+  }
+}
+
+/**
+ * One base64 call for all cells: each is laid out at a multiple of three bytes, so that it starts at a whole
+ * character, and the characters that stand for the filling are left off.
+ */
+function encodeTokens(prefix: string, cells: Cells): Token[] {
+  const count = cellCount(cells);
+  const starts = new Uint32Array(count + 1);
+  for (let i = 0; i < count; i++) {
+    starts[i + 1] = starts[i]! + Math.ceil((cells.offsets[i + 1]! - cells.offsets[i]!) / 3);
+  }
+  const laid = Buffer.alloc(starts[count]! * 3);
+  for (let i = 0; i < count; i++)
+    laid.set(cells.bytes.subarray(cells.offsets[i], cells.offsets[i + 1]), starts[i]! * 3);
+  const text = laid.toString('base64url');
+  const tokens: Token[] = [];
+  for (let i = 0; i < count; i++) {
+    const from = starts[i]! * 4;
+    const characters = Math.ceil(((cells.offsets[i + 1]! - cells.offsets[i]!) * 4) / 3);
+    tokens.push((prefix + text.slice(from, from + characters)) as Token);
+  }
+  return tokens;
+}
+
+const TOKEN = /^(s1|h1)~([a-z][a-z0-9]{0,7})~([A-Za-z0-9_-]+)$/;
+
+/**
+ * The canonical bytes behind recoverable tokens of one column.
+ *
+ * @returns undefined for whatever is no token, was made irreversibly, under a key that is not in the keyset, for
+ *   another domain, or has been altered
+ */
+export function unmask(
+  keyset: Keyset,
+  column: MaskedColumn,
+  tokens: readonly string[],
+): (Uint8Array | undefined)[] {
+  const domain = utf8.encode(column.mask.domain);
+  const keys = new Map(keyset.kids.map((kid) => [kid, sivKey(keyset.derive('s1', kid))]));
+  return tokens.map((token) => {
+    const [, scheme, kid = '', data = ''] = TOKEN.exec(token) ?? [];
+    const key = keys.get(kid);
+    const sealed = Buffer.from(data, 'base64url');
+    // The last character of base64 can hold bits that decoding drops; only the encoder's own spelling is a token.
+    if (scheme !== 's1' || key === undefined || sealed.toString('base64url') !== data) return undefined;
+    const [plaintext] = openCells(key, [domain], [sealed]);
+    return plaintext === undefined || column.type === 'address' ? plaintext : unpad(plaintext);
+  });
+}

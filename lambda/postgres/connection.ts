@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Pool, type PoolClient } from 'pg';
+import type { Deadline } from '../deadline.ts';
+import { errorCode } from './sqlstate.ts';
+
+/** A connection for the time of one piece of work. */
+export interface Database {
+  /**
+   * Runs work on the pooled connection. The connection goes back to the pool when the work succeeds and is closed
+   * when it fails or the deadline passes, so that no later invocation meets what is left of it.
+   */
+  use<T>(deadline: Deadline, work: (client: PoolClient) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Longer than an Aurora cluster takes to resume from zero capacity, 15-30 s. */
+const CONNECT_TIMEOUT = 35_000;
+/** How long after the deadline a statement that the server did not cancel is cut off. */
+const GRACE = 250;
+
+/**
+ * A pool of one connection: a Lambda environment runs one invocation at a time.
+ *
+ * @param onIdleError told the code when the idle connection dies; without a listener that ends the process
+ */
+export function openDatabase(url: string, onIdleError: (code: string) => void): Database {
+  const pool = new Pool({
+    connectionString: url,
+    max: 1,
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+    // Timers do not run while the environment is frozen, and a warm connection is what we want to keep.
+    idleTimeoutMillis: 0,
+    keepAlive: true,
+    application_name: 'vizard',
+  });
+  pool.on('error', (error) => onIdleError(errorCode(error)));
+
+  return {
+    async use(deadline, work) {
+      const client = await acquire(pool, deadline);
+      let released = false;
+      const release = (evict: boolean) => {
+        if (!released) client.release(evict);
+        released = true;
+      };
+      // Closing the socket rejects whatever waits for the server.
+      const cut = setTimeout(release, deadline.remaining() + GRACE, true);
+      try {
+        const result = await work(client);
+        release(false);
+        return result;
+      } finally {
+        clearTimeout(cut);
+        release(true);
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** @throws the connection attempt's error, or a ETIMEDOUT when the deadline comes first */
+async function acquire(pool: Pool, deadline: Deadline): Promise<PoolClient> {
+  const connecting = pool.connect();
+  const timeout = new AbortController();
+  const timedOut = sleep(deadline.remaining(), undefined, { signal: timeout.signal });
+  try {
+    const client = await Promise.race([connecting, timedOut]);
+    if (client !== undefined) return client;
+  } finally {
+    timeout.abort();
+    timedOut.catch(() => {});
+  }
+  connecting.then((client) => client.release()).catch(() => {});
+  throw Object.assign(new Error('no connection before the deadline'), { code: 'ETIMEDOUT' });
+}

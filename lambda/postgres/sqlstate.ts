@@ -1,0 +1,97 @@
+import { DatabaseError } from 'pg';
+
+/**
+ * What a failed statement means for the rows that it carried.
+ *
+ * - `duplicate`: one of the rows is in the table already
+ * - `row`: the database refuses one row for what it holds; the others can be stored
+ * - `transient`: the same statement may well succeed on another connection
+ * - `contention`: as transient, but the database is well: two writers were in each other's way
+ * - `unknown`: the rows may be committed or not; only an idempotent statement may follow
+ * - `slow`: the statement ran out of time
+ * - `credentials`: refused at login
+ * - `deployment`: wrong schema, privileges or code; no row is to blame
+ */
+export type Failure =
+  | 'duplicate'
+  | 'row'
+  | 'transient'
+  | 'contention'
+  | 'unknown'
+  | 'slow'
+  | 'credentials'
+  | 'deployment';
+
+// Names from https://www.postgresql.org/docs/current/errcodes-appendix.html
+const UNIQUE_VIOLATION = '23505';
+const CHECK_VIOLATION = '23514';
+/** not_null, foreign_key, exclusion violations; statement_too_complex, which one oversized value can cause. */
+const ROW_CODES = new Set(['23502', '23503', '23P01', '54000']);
+/** data_exception: text too long, number out of range, bad encoding and the like. */
+const ROW_CLASS = '22';
+/** serialization_failure, deadlock_detected, lock_not_available. */
+const CONTENTION_CODES = new Set(['40001', '40P01', '55P03']);
+/** idle_in_transaction_session_timeout, read_only_sql_transaction (a failover left us on a reader), shutdowns. */
+const TRANSIENT_CODES = new Set([
+  '25P03',
+  '25006',
+  '57P01',
+  '57P02',
+  '57P03',
+  '57P04',
+  '57P05',
+  '08000',
+  '08001',
+  '08003',
+  '08004',
+  '08006',
+]);
+/** insufficient_resources (disk, memory, connections) and system_error. */
+const TRANSIENT_CLASSES = new Set(['53', '58']);
+/** transaction_resolution_unknown, statement_completion_unknown. */
+const UNKNOWN_CODES = new Set(['08007', '40003']);
+/** query_canceled: what statement_timeout raises. */
+const SLOW_CODE = '57014';
+/** invalid_authorization_specification, invalid_password. */
+const CREDENTIAL_CODES = new Set(['28000', '28P01']);
+
+/**
+ * @param error whatever a statement or a connection attempt was rejected with
+ * @param idempotencyIndex a 23505 on this index means that the event is stored; on any other it refuses the row
+ */
+export function classify(error: unknown, idempotencyIndex: string): Failure {
+  // No SQLSTATE: the socket failed (ECONNRESET, ETIMEDOUT, "Connection terminated unexpectedly").
+  if (!(error instanceof DatabaseError) || error.code === undefined) return 'transient';
+  const { code, constraint } = error;
+  if (code === UNIQUE_VIOLATION) return constraint === idempotencyIndex ? 'duplicate' : 'row';
+  // A check without a constraint name is a missing partition: the table is wrong, not the row.
+  if (code === CHECK_VIOLATION) return constraint ? 'row' : 'deployment';
+  if (ROW_CODES.has(code) || code.startsWith(ROW_CLASS)) return 'row';
+  if (CONTENTION_CODES.has(code)) return 'contention';
+  if (TRANSIENT_CODES.has(code) || TRANSIENT_CLASSES.has(code.slice(0, 2))) return 'transient';
+  if (UNKNOWN_CODES.has(code)) return 'unknown';
+  if (code === SLOW_CODE) return 'slow';
+  if (CREDENTIAL_CODES.has(code)) return 'credentials';
+  return 'deployment';
+}
+
+/**
+ * True for an error of the database or of the way to it. pg reports a lost connection as a plain Error, with a
+ * system error code or none, and several failed addresses of one host as an AggregateError; anything of another
+ * class is a fault of our own.
+ */
+export function isDatabaseFault(error: unknown): boolean {
+  return (
+    error instanceof DatabaseError ||
+    error instanceof AggregateError ||
+    (error instanceof Error && Object.getPrototypeOf(error) === Error.prototype)
+  );
+}
+
+/**
+ * What may be said of a database error: its SQLSTATE, or the system's code. Message, detail and context quote values.
+ */
+export function errorCode(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^[A-Z0-9_]{3,40}$/.test(code) ? code : 'connection_lost';
+}

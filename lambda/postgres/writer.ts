@@ -1,0 +1,220 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DatabaseError, PoolClient } from 'pg';
+import type { Deadline } from '../deadline.ts';
+import { DatabaseFailure } from '../errors.ts';
+import type { TableDeclaration } from '../events/declaration.ts';
+import type { Rejection } from '../events/rejection.ts';
+import type { Log } from '../log.ts';
+import type { StorableChunk } from '../masking/masker.ts';
+import type { Database } from './connection.ts';
+import { copyInto, copyLines, copyStatement } from './copy.ts';
+import { insertRows, insertStatement } from './insert.ts';
+import { type Replayable, replayable, type SortedRows, sliceRows, sortRows } from './rows.ts';
+import { idempotencyIndex } from './schema.ts';
+import { classify, errorCode, type Failure, isDatabaseFault } from './sqlstate.ts';
+
+/** What became of the rows; every row is in exactly one of them. */
+export interface WriteReport {
+  readonly stored: number;
+  /** Rows whose event was in the table already. */
+  readonly duplicates: number;
+  /** Rows that the database refuses for what they hold. */
+  readonly refused: readonly Rejection[];
+  /** Messages that are not committed and should come again. */
+  readonly retry: readonly string[];
+}
+
+export interface Writer {
+  /**
+   * Writes all rows in one transaction, each exactly once however often it comes.
+   *
+   * @param chunks made while the first ones are already on their way; no two rows with the same event
+   * @throws DatabaseFailure when the database as a whole fails; then nothing is known to be committed
+   */
+  write(chunks: Iterator<StorableChunk>, deadline: Deadline): Promise<WriteReport>;
+}
+
+const MAX_ATTEMPTS = 4;
+/** Longest wait before the second attempt; it doubles with each further one. Milliseconds. */
+const BACKOFF = 100;
+
+export function createWriter(declaration: TableDeclaration, database: Database, log: Log): Writer {
+  const index = idempotencyIndex(declaration);
+  const copy = copyStatement(declaration);
+  const insert = insertStatement(declaration);
+
+  /** Nothing is faster than COPY. What may be in the table already follows it as an idempotent INSERT. */
+  async function copyBatch(client: PoolClient, chunks: Iterable<StorableChunk>, deadline: Deadline) {
+    const seen: StorableChunk[] = [];
+    let redelivered = 0;
+    function* lines() {
+      for (const chunk of chunks) {
+        const again = chunk.events.filter((event) => event.redelivered).length;
+        redelivered += again;
+        seen.push(chunk);
+        yield again === 0 ? copyLines(chunk) : copyLines(chunk, (row) => !chunk.events[row]!.redelivered);
+      }
+    }
+    await copyInto(client, `${beginStatement(deadline)}; ${copy}`, lines());
+    const again =
+      redelivered > 0
+        ? await insertRows(
+            client,
+            insert,
+            sortRows(seen, (event) => event.redelivered),
+          )
+        : 0;
+    await client.query('COMMIT');
+    const total = seen.reduce((sum, { events }) => sum + events.length, 0);
+    return report({ stored: total - redelivered + again, duplicates: redelivered - again });
+  }
+
+  /** Inserts what is not there yet; rows that the database refuses are found by bisecting. */
+  async function insertBatch(client: PoolClient, rows: SortedRows, deadline: Deadline): Promise<WriteReport> {
+    await client.query(beginStatement(deadline));
+    const result = await insertBisecting(client, rows);
+    await client.query('COMMIT');
+    return result;
+  }
+
+  async function insertBisecting(client: PoolClient, rows: SortedRows): Promise<WriteReport> {
+    const count = rows.events.length;
+    await client.query('SAVEPOINT bisect');
+    try {
+      const stored = await insertRows(client, insert, rows);
+      return report({ stored, duplicates: count - stored });
+    } catch (error) {
+      if (classify(error, index) !== 'row') throw error;
+      await client.query('ROLLBACK TO SAVEPOINT bisect');
+      if (count === 1) return report({ refused: [refusal(rows.events[0]!.messageId, error)] });
+      const [left, right] = halves(rows);
+      return merge(await insertBisecting(client, left), await insertBisecting(client, right));
+    }
+  }
+
+  /** Ends the transaction of a failed statement where the connection still answers. */
+  async function inTransaction(client: PoolClient, work: () => Promise<WriteReport>): Promise<WriteReport> {
+    try {
+      return await work();
+    } catch (error) {
+      // A lost connection refuses the ROLLBACK; what it was lost by is what counts.
+      await client.query('ROLLBACK').catch(() => {});
+      throw error;
+    }
+  }
+
+  /** The first attempt: COPY, and the idempotent INSERT on the same connection where COPY can't take a row. */
+  function firstAttempt(chunks: Replayable<StorableChunk>, deadline: Deadline) {
+    return database.use(deadline, async (client) => {
+      try {
+        return await inTransaction(client, () => copyBatch(client, chunks, deadline));
+      } catch (error) {
+        const failure = classify(error, index);
+        if (failure !== 'duplicate' && failure !== 'row') throw error;
+        return inTransaction(client, () => insertBatch(client, sortRows(chunks.all()), deadline));
+      }
+    });
+  }
+
+  /** Every later attempt: a lost connection may have committed, so only the idempotent INSERT may follow. */
+  function nextAttempt(rows: SortedRows, deadline: Deadline) {
+    return database.use(deadline, (client) =>
+      inTransaction(client, () => insertBatch(client, rows, deadline)),
+    );
+  }
+
+  /** Half the rows take half the time; a half that is still too slow comes again another time. */
+  async function inHalves(rows: SortedRows, deadline: Deadline): Promise<WriteReport> {
+    let result = report({});
+    for (const half of halves(rows)) {
+      const part = await nextAttempt(half, deadline).catch((error: unknown) => {
+        log.warn('half a batch failed', { code: errorCode(error) });
+        return report({ retry: half.events.map(({ messageId }) => messageId) });
+      });
+      result = merge(result, part);
+    }
+    return result;
+  }
+
+  return {
+    async write(source, deadline) {
+      const chunks = replayable(source);
+      for (let attempt = 1; ; attempt++) {
+        if (deadline.remaining() === 0) return retryAll(chunks.all());
+        try {
+          return await (attempt === 1
+            ? firstAttempt(chunks, deadline)
+            : nextAttempt(sortRows(chunks.all()), deadline));
+        } catch (error) {
+          if (!isDatabaseFault(error) || chunks.failed()) throw error;
+          const failure = classify(error, index);
+          log.warn('write failed', { code: errorCode(error), attempt });
+          if (failure === 'slow') return inHalves(sortRows(chunks.all()), deadline);
+          if (deadline.remaining() === 0) continue;
+          if (attempt === MAX_ATTEMPTS || !isWorthRetrying(failure, attempt)) {
+            if (failure === 'contention') return retryAll(chunks.all());
+            throw new DatabaseFailure(FAILURES[failure], errorCode(error));
+          }
+          await sleep(Math.min(Math.random() * BACKOFF * 2 ** attempt, deadline.remaining()));
+        }
+      }
+    },
+  };
+}
+
+function retryAll(chunks: readonly StorableChunk[]): WriteReport {
+  return report({ retry: chunks.flatMap(({ events }) => events.map(({ messageId }) => messageId)) });
+}
+
+/** The statement gets half of the time, so that there is time to try again with less. */
+function beginStatement(deadline: Deadline): string {
+  const timeout = Math.max(1, Math.floor(deadline.remaining() / 2));
+  return `BEGIN; SET LOCAL statement_timeout = ${timeout}`;
+}
+
+function isWorthRetrying(failure: Failure, attempt: number): boolean {
+  switch (failure) {
+    case 'transient':
+    case 'contention':
+    case 'unknown':
+      return true;
+    case 'credentials':
+      return attempt === 1;
+    default:
+      return false;
+  }
+}
+
+/** What to say when the batch as a whole failed. */
+const FAILURES = {
+  transient: 'the database cannot be reached',
+  unknown: 'the database did not say whether it committed',
+  credentials: 'the database refuses the credentials',
+  deployment: 'the database does not fit this version: schema or privileges',
+  duplicate: 'the idempotent insert met a duplicate: the unique index is not the one of the migration',
+  row: 'a row was refused outside its statement',
+} as const satisfies Record<Exclude<Failure, 'slow' | 'contention'>, string>;
+
+function refusal(messageId: string, error: unknown): Rejection {
+  const { column, constraint } = error as DatabaseError;
+  return { messageId, field: column ?? constraint ?? 'row', code: errorCode(error) };
+}
+
+function halves(rows: SortedRows): [SortedRows, SortedRows] {
+  const count = rows.events.length;
+  const middle = count >> 1;
+  return [sliceRows(rows, 0, middle), sliceRows(rows, middle, count)];
+}
+
+function report(part: Partial<WriteReport>): WriteReport {
+  return { stored: 0, duplicates: 0, refused: [], retry: [], ...part };
+}
+
+function merge(a: WriteReport, b: WriteReport): WriteReport {
+  return {
+    stored: a.stored + b.stored,
+    duplicates: a.duplicates + b.duplicates,
+    refused: [...a.refused, ...b.refused],
+    retry: [...a.retry, ...b.retry],
+  };
+}
