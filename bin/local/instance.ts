@@ -1,0 +1,120 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { VizardError } from '../../lambda/errors.ts';
+import { VISIBILITY_TIMEOUT } from './event-source-mapping.ts';
+import { startPostgres } from './postgres.ts';
+import { startQueueServer } from './queue-server.ts';
+import { createQueueWithDeadLetters, type QueueAddress } from './sqs.ts';
+
+/** Name of the embedded queue, as the exercise has it. */
+const QUEUE_NAME = 'login-queue';
+
+/** Where the command line finds a queue and a database, its own or somebody else's. */
+export interface Servers {
+  readonly queue: QueueAddress;
+  readonly databaseUrl: string;
+  /** Stops what was started for it. */
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** An existing queue. @default an embedded one */
+  readonly queue?: QueueAddress | undefined;
+  /** An existing database. @default an embedded one */
+  readonly databaseUrl?: string | undefined;
+  /** Where embedded servers keep their data. @default they forget it */
+  readonly dataDir?: string | undefined;
+  /** Of the embedded queue. */
+  readonly maxReceiveCount: number;
+}
+
+/** Starts whatever is not given, and lets `send` and `show` find it until it is stopped. */
+export async function startServers(options: ServerOptions): Promise<Servers> {
+  const { dataDir } = options;
+  if (dataDir !== undefined) {
+    const running = readInstance(dataDir);
+    if (running !== undefined)
+      throw new VizardError(`${dataDir} is in use by process ${running.pid}; stop it first`);
+    mkdirSync(dataDir, { recursive: true });
+  }
+  const starting = [
+    options.queue ?? embeddedQueue(options),
+    options.databaseUrl ?? startPostgres({ directory: dataDir }),
+  ] as const;
+  const [queue, database] = await Promise.allSettled(starting);
+  const started = [queue, database].flatMap((result) =>
+    result.status === 'fulfilled' && typeof result.value === 'object' && 'stop' in result.value
+      ? [result.value]
+      : [],
+  );
+  const stop = async () => {
+    await Promise.all(started.map((server) => server.stop()));
+  };
+  if (queue.status === 'rejected' || database.status === 'rejected') {
+    await stop();
+    throw queue.status === 'rejected' ? queue.reason : (database as PromiseRejectedResult).reason;
+  }
+  const servers = {
+    queue: queue.value,
+    databaseUrl: typeof database.value === 'string' ? database.value : database.value.url,
+  };
+  announce(dataDir, { pid: process.pid, ...servers });
+  return {
+    ...servers,
+    async stop() {
+      if (readInstance(dataDir)?.pid === process.pid) rmSync(instanceFile(dataDir), { force: true });
+      await stop();
+    },
+  };
+}
+
+/** The embedded queue of a directory, alone; for sending to an instance that is not running. */
+export async function embeddedQueue({
+  dataDir,
+  maxReceiveCount,
+}: Pick<ServerOptions, 'dataDir' | 'maxReceiveCount'>): Promise<QueueAddress & { stop(): Promise<void> }> {
+  const { endpointUrl, stop } = await startQueueServer(
+    dataDir === undefined ? undefined : join(dataDir, 'queue'),
+  );
+  const queueUrl = await createQueueWithDeadLetters(endpointUrl, QUEUE_NAME, {
+    maxReceiveCount,
+    visibilityTimeoutSeconds: VISIBILITY_TIMEOUT,
+  });
+  return { queueUrl, endpointUrl, stop };
+}
+
+/** A running instance, as it describes itself to `send` and `show`. */
+export interface Instance {
+  readonly pid: number;
+  readonly queue: QueueAddress;
+  readonly databaseUrl: string;
+}
+
+/** Only a convenience for `send` and `show`: where nothing can be written, the run goes on without it. */
+function announce(dataDir: string | undefined, instance: Instance): void {
+  const file = instanceFile(dataDir);
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, JSON.stringify(instance), { mode: 0o600 });
+  } catch {}
+}
+
+/** The instance that runs on a directory, or, without one, the one last started from this working directory. */
+export function readInstance(dataDir?: string): Instance | undefined {
+  try {
+    const instance = JSON.parse(readFileSync(instanceFile(dataDir), 'utf8')) as Instance;
+    process.kill(instance.pid, 0);
+    return instance;
+  } catch {
+    return undefined;
+  }
+}
+
+/** True where a run has kept its data. */
+export function isKept(dataDir: string): boolean {
+  return existsSync(join(dataDir, 'postgres'));
+}
+
+function instanceFile(dataDir: string | undefined): string {
+  return join(dataDir ?? '.vizard', 'instance.json');
+}

@@ -1,0 +1,72 @@
+import { mkdirSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { type BuildAppOptions, buildApp } from 'fauxqs';
+
+/** An SQS endpoint of our own, on the loopback interface. */
+export interface QueueServer {
+  readonly endpointUrl: string;
+  stop(): Promise<void>;
+}
+
+type Stores = NonNullable<BuildAppOptions['stores']>;
+
+/** The parts of fauxqs's persistence that we use. */
+interface Persistence {
+  readonly db: DatabaseSync;
+  updateMessageReady(messageId: string): void;
+  load(sqs: Stores['sqsStore'], sns: Stores['snsStore'], s3: Stores['s3Store']): void;
+  close(): void;
+}
+
+/** @see https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html */
+const NOT_IN_A_MESSAGE = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
+
+/**
+ * Starts the SQS emulator fauxqs. Its own start function listens on every interface, and a queue of unmasked events
+ * belongs on no network; so its parts are put together here, as that function does, and listen on 127.0.0.1.
+ *
+ * @param directory where to keep queues and messages between runs; in memory where there is none
+ */
+export async function startQueueServer(directory?: string): Promise<QueueServer> {
+  const [{ SqsStore }, { SnsStore }, { S3Store }, { PersistenceManager }, types] = await Promise.all([
+    fauxqsModule<{ SqsStore: new () => Stores['sqsStore'] }>('sqs/sqsStore.js'),
+    fauxqsModule<{ SnsStore: new () => Stores['snsStore'] }>('sns/snsStore.js'),
+    fauxqsModule<{ S3Store: new () => Stores['s3Store'] }>('s3/s3Store.js'),
+    fauxqsModule<{ PersistenceManager: new (directory: string) => Persistence }>('persistence.js'),
+    fauxqsModule<{ INVALID_MESSAGE_BODY_CHAR: RegExp }>('sqs/sqsTypes.js'),
+  ]);
+  // fauxqs refuses characters beyond U+FFFF, emoji among them, which SQS carries.
+  types.INVALID_MESSAGE_BODY_CHAR.test = (body) => NOT_IN_A_MESSAGE.test(body);
+  const stores: Stores = { sqsStore: new SqsStore(), snsStore: new SnsStore(), s3Store: new S3Store() };
+  let persistence: Persistence | undefined;
+  if (directory !== undefined) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    persistence = new PersistenceManager(directory);
+    // Deleted messages must not linger in free pages; a commit that the process survives is enough for a laptop.
+    persistence.db.exec('PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL');
+    // fauxqs sets the receive count to NULL here, which its own table refuses; the message would be gone.
+    const ready = persistence.db.prepare(
+      'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?',
+    );
+    persistence.updateMessageReady = (messageId) => void ready.run(messageId);
+    persistence.load(stores.sqsStore, stores.snsStore, stores.s3Store);
+    const wired = persistence as unknown as NonNullable<Stores['sqsStore']['persistence']>;
+    stores.sqsStore.persistence = wired;
+    for (const queue of stores.sqsStore.allQueues()) queue.persistence = wired;
+  }
+  const app = buildApp({ logger: false, stores });
+  const endpointUrl = await app.listen({ host: '127.0.0.1', port: 0 });
+  return {
+    endpointUrl,
+    async stop() {
+      stores.sqsStore.shutdown();
+      await app.close();
+      persistence?.close();
+    },
+  };
+}
+
+/** A module of fauxqs that its package does not export; the lock file pins the version that this was written for. */
+async function fauxqsModule<T>(path: string): Promise<T> {
+  return (await import(new URL(path, import.meta.resolve('fauxqs')).href)) as T;
+}

@@ -1,0 +1,133 @@
+#!/usr/bin/env node
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { parseDatabaseUrl, parseMasking } from '../lambda/config.ts';
+import { VizardError } from '../lambda/errors.ts';
+import { type RunOptions, run } from './commands/run.ts';
+import { type SendOptions, send } from './commands/send.ts';
+import { type ShowOptions, show } from './commands/show.ts';
+
+/** Exit code of whatever the caller can mend: options, files, addresses. */
+const USAGE = 2;
+const MAX_BATCH_SIZE = 10_000;
+const MAX_RECEIVE_COUNT = 1_000;
+
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+/** A parser of ours, whose one-line error commander shows as it shows its own. */
+function checked<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
+}
+
+function url(text: string): string {
+  if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
+    throw new InvalidArgumentError('Expected an http or https URL.');
+  return text;
+}
+
+const queueUrl = () => new Option('--queue-url <url>', 'an existing queue').argParser(url);
+const endpointUrl = () =>
+  new Option('--endpoint-url <url>', 'where that queue is, on an emulator').argParser(url);
+const databaseUrl = () =>
+  new Option('--database-url <url>', 'an existing Postgres').argParser(
+    checked((text) => parseDatabaseUrl(text, 'database')),
+  );
+const dataDir = () =>
+  new Option('--data-dir <dir>', 'where embedded database, queue and keyset are kept between runs');
+const json = () => new Option('--json', 'one JSON object on standard output').default(false);
+const maxReceiveCount = () =>
+  new Option('--max-receive-count <n>', 'receives after which a message that fails is dead-lettered')
+    .argParser(integer(1, MAX_RECEIVE_COUNT))
+    .default(3);
+
+function program(finish: (exitCode: number) => void): Command {
+  const vizard = new Command('vizard')
+    .description('Login events off an SQS queue, masked, into Postgres.')
+    .showHelpAfterError('(--help shows what there is)')
+    .exitOverride();
+
+  vizard
+    .command('run')
+    .description(
+      'Feed a queue to the handler until it is drained. Queue and database are embedded where none is given; ' +
+        'without --input and --queue-url the bundled sample is sent. Any key stops.',
+    )
+    .option('--input <file>', 'one message body a line, - for standard input')
+    .addOption(queueUrl())
+    .addOption(endpointUrl())
+    .addOption(databaseUrl())
+    .addOption(
+      new Option('--batch-size <n>', 'most messages an invocation, 1-10000')
+        .argParser(integer(1, MAX_BATCH_SIZE))
+        .default(1000),
+    )
+    .addOption(maxReceiveCount())
+    .option('--follow', 'keep polling until stopped', false)
+    .addOption(dataDir())
+    .option(
+      '--keyset <file>',
+      'the keyset to mask with (default: MASKING_KEYSET, else one kept with the data)',
+    )
+    .addOption(
+      new Option('--masking <scheme>', 'recoverable or irreversible')
+        .argParser(checked((text) => parseMasking(text, 'masking')))
+        .default('recoverable'),
+    )
+    .addOption(json())
+    .action(async (options: RunOptions) => finish(await run(options)));
+
+  vizard
+    .command('send')
+    .description('Send every line of a file as one message to a queue, a running instance or a kept one.')
+    .argument('<file>', 'one message body a line, - for standard input')
+    .addOption(queueUrl())
+    .addOption(endpointUrl())
+    .addOption(dataDir())
+    .addOption(maxReceiveCount().hideHelp())
+    .addOption(json())
+    .action(async (file: string, options: SendOptions) => finish(await send(file, options)));
+
+  vizard
+    .command('show')
+    .description(
+      'Show the latest rows and the masked values that repeat, of a database, a running instance or a kept one.',
+    )
+    .addOption(new Option('--limit <n>', 'rows of each').argParser(integer(1, 10_000)).default(10))
+    .addOption(databaseUrl())
+    .addOption(dataDir())
+    .addOption(json())
+    .action(async (options: ShowOptions) => finish(await show(options)));
+
+  return vizard;
+}
+
+async function main(): Promise<number> {
+  let exitCode = 0;
+  try {
+    await program((code) => {
+      exitCode = code;
+    }).parseAsync();
+    return exitCode;
+  } catch (error) {
+    // Commander has said what is wrong, or shown its help.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
+    const message =
+      error instanceof VizardError ? error.message : `unexpected ${(error as Error)?.name ?? 'error'}`;
+    process.stderr.write(`vizard: ${message}\n`);
+    return USAGE;
+  }
+}
+
+process.exitCode = await main();
