@@ -20,17 +20,6 @@ function integer(min: number, max: number): (text: string) => number {
   };
 }
 
-/** A parser of ours, whose one-line error commander shows as it shows its own. */
-function checked<T>(parse: (text: string) => T): (text: string) => T {
-  return (text) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      throw new InvalidArgumentError((error as Error).message);
-    }
-  };
-}
-
 function url(text: string): string {
   if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
     throw new InvalidArgumentError('Expected an http or https URL.');
@@ -41,8 +30,8 @@ const queueUrl = () => new Option('--queue-url <url>', 'an existing queue').argP
 const endpointUrl = () =>
   new Option('--endpoint-url <url>', 'where that queue is, on an emulator').argParser(url);
 const databaseUrl = () =>
-  new Option('--database-url <url>', 'an existing Postgres').argParser(
-    checked((text) => parseDatabaseUrl(text, 'database')),
+  new Option('--database-url <url>', 'an existing Postgres').argParser((text) =>
+    parseDatabaseUrl(text, '--database-url'),
   );
 const dataDir = () =>
   new Option('--data-dir <dir>', 'where embedded database, queue and keyset are kept between runs');
@@ -55,7 +44,16 @@ const maxReceiveCount = () =>
 function program(finish: (exitCode: number) => void): Command {
   const vizard = new Command('vizard')
     .description('Login events off an SQS queue, masked, into Postgres.')
-    .showHelpAfterError('(--help shows what there is)')
+    // One line, with commander's suggestion where it has one.
+    .configureOutput({
+      outputError: (text, write) =>
+        write(
+          `vizard: ${text
+            .trim()
+            .replace(/^error: |\n/g, ' ')
+            .trim()}\n`,
+        ),
+    })
     .exitOverride();
 
   vizard
@@ -82,7 +80,7 @@ function program(finish: (exitCode: number) => void): Command {
     )
     .addOption(
       new Option('--masking <scheme>', 'recoverable or irreversible')
-        .argParser(checked((text) => parseMasking(text, 'masking')))
+        .argParser((text) => parseMasking(text, '--masking'))
         .default('recoverable'),
     )
     .addOption(json())

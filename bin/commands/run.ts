@@ -51,6 +51,7 @@ export async function run(options: RunOptions): Promise<number> {
     const queue = openQueue(servers.queue);
     try {
       await prepare(queue, servers.queue, servers.databaseUrl, options);
+      if (options.follow) progress.note(`queue ${servers.queue.queueUrl}\ndatabase ${servers.databaseUrl}`);
       const config: Config = { databaseUrl: servers.databaseUrl, keyset, masking: options.masking };
       const summary = await ingest({ queue, lines, config, options, progress, signal: stop.signal });
       await printSummary(summary, {

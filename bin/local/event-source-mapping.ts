@@ -61,13 +61,14 @@ export async function runEventSourceMapping(mapping: EventSourceMapping): Promis
   const { queue, signal } = mapping;
   const { maxReceiveCount } = await queue.state();
   const failedBefore = new Set<string>();
+  const stopped = stopTimeout(signal);
   while (!signal.aborted) {
     const messages = await receiveBatch(mapping);
     if (messages.length === 0) {
       if (!mapping.follow && !signal.aborted && (await isDrained(mapping))) return;
       continue;
     }
-    const failed = await answer(mapping, messages);
+    const failed = await answer(mapping, messages, stopped);
     if (failed === undefined) return;
     const received = messages.filter(({ MessageId }) => !failedBefore.has(MessageId!)).length;
     await queue.delete(messages.filter(({ MessageId }) => !failed.has(MessageId!)));
@@ -111,12 +112,13 @@ const NEVER = new AbortController().signal;
 async function answer(
   mapping: EventSourceMapping,
   messages: readonly Message[],
+  stopped: Promise<undefined>,
 ): Promise<Set<string> | undefined> {
   const { queue, signal } = mapping;
   const event: SQSEvent = { Records: messages.map(toRecord) };
   for (let attempt = 1; ; attempt++) {
     try {
-      const response = await Promise.race([invoke(mapping, event), stopTimeout(signal)]);
+      const response = await Promise.race([invoke(mapping, event), stopped]);
       if (response !== undefined)
         return new Set(response.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
     } catch (error) {

@@ -38,6 +38,8 @@ export async function startQueueServer(directory?: string): Promise<QueueServer>
   // fauxqs refuses characters beyond U+FFFF, emoji among them, which SQS carries.
   types.INVALID_MESSAGE_BODY_CHAR.test = (body) => NOT_IN_A_MESSAGE.test(body);
   const stores: Stores = { sqsStore: new SqsStore(), snsStore: new SnsStore(), s3Store: new S3Store() };
+  // Queue URLs then name the host that they were asked for at.
+  stores.sqsStore.host = '';
   let persistence: Persistence | undefined;
   if (directory !== undefined) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });

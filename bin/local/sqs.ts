@@ -45,7 +45,7 @@ export interface QueueAddress {
 }
 
 export function openQueue({ queueUrl, endpointUrl }: QueueAddress): Queue {
-  const client = new SQSClient(clientConfig(queueUrl, endpointUrl));
+  const client = new SQSClient(clientConfig(endpointUrl ?? queueUrl));
   const QueueUrl = queueUrl;
 
   async function sendCall(bodies: readonly string[]) {
@@ -118,7 +118,7 @@ export async function createQueueWithDeadLetters(
   name: string,
   { maxReceiveCount, visibilityTimeoutSeconds }: QueueSettings,
 ): Promise<string> {
-  const client = new SQSClient(clientConfig(endpointUrl, endpointUrl));
+  const client = new SQSClient(clientConfig(endpointUrl));
   try {
     const deadLetters = await client.send(new CreateQueueCommand({ QueueName: `${name}-dlq` }));
     const { Attributes } = await client.send(
@@ -135,17 +135,16 @@ export async function createQueueWithDeadLetters(
   }
 }
 
-function clientConfig(queueUrl: string, endpointUrl: string | undefined): SQSClientConfig {
-  const region =
-    /\.([a-z]{2}(?:-[a-z]+)+-\d)\./.exec(new URL(queueUrl).hostname)?.[1] ?? process.env.AWS_REGION;
+/** @param url where the queue is spoken to */
+function clientConfig(url: string): SQSClientConfig {
+  const region = /\.([a-z]{2}(?:-[a-z]+)+-\d)\./.exec(new URL(url).hostname)?.[1] ?? process.env.AWS_REGION;
   const config: SQSClientConfig = {
     region: region ?? process.env.AWS_DEFAULT_REGION ?? 'us-east-1',
-    maxAttempts: 3,
+    endpoint: new URL(url).origin,
+    useQueueUrlAsEndpoint: false,
   };
-  if (endpointUrl !== undefined)
-    Object.assign(config, { endpoint: endpointUrl, useQueueUrlAsEndpoint: false });
   // Emulators take any credentials; asking the provider chain would search the network for some.
-  if (!isAws(endpointUrl ?? queueUrl) && !process.env.AWS_ACCESS_KEY_ID && !process.env.AWS_PROFILE) {
+  if (!isAws(url) && !process.env.AWS_ACCESS_KEY_ID && !process.env.AWS_PROFILE) {
     config.credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
   }
   return config;
