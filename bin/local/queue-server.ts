@@ -1,5 +1,8 @@
 import { mkdirSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { dirname, join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { type BuildAppOptions, buildApp } from 'fauxqs';
 
 /** An SQS endpoint of our own, on the loopback interface. */
@@ -70,5 +73,6 @@ export async function startQueueServer(directory?: string): Promise<QueueServer>
 
 /** A module of fauxqs that its package does not export; the lock file pins the version that this was written for. */
 async function fauxqsModule<T>(path: string): Promise<T> {
-  return (await import(new URL(path, import.meta.resolve('fauxqs')).href)) as T;
+  const dist = join(dirname(findPackageJSON('fauxqs', import.meta.url)!), 'dist');
+  return (await import(pathToFileURL(join(dist, path)).href)) as T;
 }

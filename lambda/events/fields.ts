@@ -76,11 +76,9 @@ function version(value: string): number {
   if (value.trim() === '') throw new FieldError('empty');
   const match = VERSION.exec(value);
   if (match === null) throw new FieldError('format');
-  const [major, minor, patch] = [1, 2, 3].map((group) => Number(match[group] ?? 0)) as [
-    number,
-    number,
-    number,
-  ];
+  const major = Number(match[1]);
+  const minor = Number(match[2] ?? 0);
+  const patch = Number(match[3] ?? 0);
   const code = major * 1_000_000 + minor * 1_000 + patch;
   if (minor > 999 || patch > 999 || code > MAX_INT32) throw new FieldError('range');
   return code;

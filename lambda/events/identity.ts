@@ -10,14 +10,14 @@ export const EVENT_ID_FIELD = 'EventId';
 export const EVENT_ID_ATTRIBUTE = 'EventId';
 export const EVENT_TIME_ATTRIBUTE = 'EventTime';
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/;
 const EPOCH = /^\d{1,16}$/;
 /** Smaller numbers are seconds, as LocalStack 0.14 sends them: 10^11 ms is March 1973, 10^11 s the year 5138. */
 const SMALLEST_MILLISECONDS = 1e11;
 /** The first millisecond of the year 10000: ISO dates, and so the `date` literals we write, have four digits. */
 const YEAR_10000 = 253_402_300_800_000;
-const DAY = 86_400_000;
+export const MILLISECONDS_A_DAY = 86_400_000;
 
 /**
  * The idempotency key of a message: its `EventId` attribute where there is one, else its messageId.
@@ -28,7 +28,9 @@ const DAY = 86_400_000;
  */
 export function eventId(record: SQSRecord): string {
   const text = attribute(record, EVENT_ID_ATTRIBUTE) ?? record.messageId;
-  return UUID.test(text) ? text.toLowerCase() : uuidFromText(text);
+  if (UUID.test(text)) return text;
+  const lower = text.toLowerCase();
+  return UUID.test(lower) ? lower : uuidFromText(text);
 }
 
 function uuidFromText(text: string): string {
@@ -64,7 +66,7 @@ function isoMilliseconds(text: string): number {
 
 /** `YYYY-MM-DD` in UTC of a time in milliseconds. */
 export function utcDate(time: number): string {
-  return new Date(time - (time % DAY)).toISOString().slice(0, 10);
+  return new Date(time).toISOString().slice(0, 10);
 }
 
 /** True when SQS has handed this message out before, so that it may be stored already. */

@@ -4,6 +4,7 @@ import { type FieldValue, parseField } from './fields.ts';
 import {
   EVENT_ID_FIELD,
   eventId,
+  MILLISECONDS_A_DAY,
   SENT_TIME_FIELD,
   sentTime,
   utcDate,
@@ -54,78 +55,103 @@ export function* parseBatch(
   records: readonly SQSRecord[],
   chunkSize: number,
 ): Generator<ParsedChunk, void, void> {
-  const firstMessages = new Map<string, string>();
+  const days = new Map<number, Day>();
   for (let start = 0; start < records.length; start += chunkSize) {
-    yield parseChunk(declaration, records.slice(start, start + chunkSize), firstMessages);
+    yield parseChunk(declaration, records.slice(start, start + chunkSize), days);
   }
+}
+
+/** What a batch has seen of one UTC day. */
+interface Day {
+  readonly date: string;
+  /** eventId → the message that brought it first. */
+  readonly messages: Map<string, string>;
 }
 
 function parseChunk(
   { columns }: TableDeclaration,
   records: readonly SQSRecord[],
-  firstMessages: Map<string, string>,
+  days: Map<number, Day>,
 ): ParsedChunk {
   const events: EventIdentity[] = [];
-  const rows: FieldValue[][] = [];
+  const values = columns.map((): FieldValue[] => []);
   const rejected: Rejection[] = [];
   const repeats: Repeat[] = [];
+  const row: FieldValue[] = new Array(columns.length);
   for (const record of records) {
-    const outcome = parseRecord(columns, record);
-    if ('code' in outcome) {
-      rejected.push(outcome);
+    const { messageId } = record;
+    // Without an id a failure could not be named in the response, and what is not named is acknowledged.
+    if (!messageId) throw new TypeError('record without messageId');
+    const parsed = parseRecord(columns, record, row);
+    if ('code' in parsed) {
+      rejected.push(parsed);
       continue;
     }
-    const { identity, row } = outcome;
-    const key = identity.date + identity.eventId;
-    const first = firstMessages.get(key);
+    const { date, messages } = dayOf(parsed.sentTime, days);
+    const first = messages.get(parsed.eventId);
     if (first !== undefined) {
-      repeats.push({ messageId: identity.messageId, of: first });
+      repeats.push({ messageId, of: first });
       continue;
     }
-    firstMessages.set(key, identity.messageId);
-    events.push(identity);
-    rows.push(row);
+    messages.set(parsed.eventId, messageId);
+    events.push({ messageId, eventId: parsed.eventId, date, redelivered: wasReceivedBefore(record) });
+    for (let i = 0; i < row.length; i++) values[i]!.push(row[i]!);
   }
-  return { events, columns: columns.map((column, i) => transpose(column, rows, i)), rejected, repeats };
+  return { events, columns: columns.map((column, i) => parsedColumn(column, values[i]!)), rejected, repeats };
 }
 
-function transpose(column: Column, rows: readonly FieldValue[][], i: number): ParsedColumn {
-  const values = rows.map((row) => row[i]!);
+function dayOf(time: number, days: Map<number, Day>): Day {
+  const number = Math.floor(time / MILLISECONDS_A_DAY);
+  let day = days.get(number);
+  if (day === undefined) {
+    day = { date: utcDate(time), messages: new Map() };
+    days.set(number, day);
+  }
+  return day;
+}
+
+function parsedColumn(column: Column, values: FieldValue[]): ParsedColumn {
   return isMasked(column)
     ? { kind: 'canonical', values: values as (Uint8Array | null)[] }
     : { kind: 'plain', values: values as (string | number | null)[] };
 }
 
 interface ParsedRecord {
-  readonly identity: EventIdentity;
-  readonly row: FieldValue[];
+  readonly eventId: string;
+  /** Milliseconds since 1970 UTC. */
+  readonly sentTime: number;
 }
 
-/** One record: its identity and field values, or the first rule that it breaks. */
-function parseRecord(columns: readonly Column[], record: SQSRecord): ParsedRecord | Rejection {
-  // Without an id a failure could not be named in the response, and what is not named is acknowledged.
-  if (!record.messageId) throw new TypeError('record without messageId');
+/**
+ * One record: its identity, or the first rule that it breaks.
+ *
+ * @param row takes the field values, one for each column
+ */
+function parseRecord(
+  columns: readonly Column[],
+  record: SQSRecord,
+  row: FieldValue[],
+): ParsedRecord | Rejection {
+  let column: Column | undefined;
   let field = 'body';
   try {
     const body = parseBody(record.body);
-    const row: FieldValue[] = [];
-    for (const column of columns) {
-      field = fieldPath(column);
-      row.push(parseField(column, valueAt(body, column.source)));
+    for (let i = 0; i < columns.length; i++) {
+      column = columns[i]!;
+      row[i] = parseField(column, valueAt(body, column.source));
     }
+    column = undefined;
     field = SENT_TIME_FIELD;
-    const date = utcDate(sentTime(record));
+    const time = sentTime(record);
     field = EVENT_ID_FIELD;
-    const identity: EventIdentity = {
-      messageId: record.messageId,
-      eventId: eventId(record),
-      date,
-      redelivered: wasReceivedBefore(record),
-    };
-    return { identity, row };
+    return { eventId: eventId(record), sentTime: time };
   } catch (error) {
-    if (error instanceof FieldError) return { messageId: record.messageId, field, code: error.code };
-    throw error;
+    if (!(error instanceof FieldError)) throw error;
+    return {
+      messageId: record.messageId,
+      field: column === undefined ? field : fieldPath(column),
+      code: error.code,
+    };
   }
 }
 

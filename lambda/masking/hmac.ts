@@ -17,7 +17,10 @@ const DIGEST = 32;
 export function hmacCells(key: Uint8Array, prefix: Uint8Array, messages: Cells): Cells {
   if (key.length > BLOCK) throw new Error(`HMAC key: expected at most ${BLOCK} bytes, got ${key.length}`);
   const count = cellCount(messages);
-  const longest = messages.offsets.reduce((max, end, i) => Math.max(max, end - messages.offsets[i - 1]!), 0);
+  const longest = messages.offsets.reduce(
+    (max, end, i) => Math.max(max, end - (messages.offsets[i - 1] ?? 0)),
+    0,
+  );
   const inner = new Uint8Array(BLOCK + prefix.length + longest).fill(0x36, 0, BLOCK);
   const outer = new Uint8Array(BLOCK + DIGEST).fill(0x5c, 0, BLOCK);
   key.forEach((byte, i) => {

@@ -42,6 +42,8 @@ export function sliceRows({ events, columns }: SortedRows, from: number, to: num
 /** What a source gave so far and will give, from its first item at each run. */
 export interface Replayable<T> extends Iterable<T> {
   all(): readonly T[];
+  /** True when the source gives nothing at all; takes its first item to know. */
+  isEmpty(): boolean;
   /** True when the source itself threw. */
   failed(): boolean;
 }
@@ -67,5 +69,10 @@ export function replayable<T>(source: Iterator<T>): Replayable<T> {
       yield seen[i]!;
     }
   }
-  return { [Symbol.iterator]: replay, all: () => [...replay()], failed: () => failed };
+  return {
+    [Symbol.iterator]: replay,
+    all: () => [...replay()],
+    isEmpty: () => replay().next().done === true,
+    failed: () => failed,
+  };
 }

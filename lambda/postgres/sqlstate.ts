@@ -76,15 +76,15 @@ export function classify(error: unknown, idempotencyIndex: string): Failure {
 }
 
 /**
- * True for an error of the database or of the way to it. pg reports a lost connection as a plain Error, with a
- * system error code or none, and several failed addresses of one host as an AggregateError; anything of another
+ * True for an error of the database or of the way to it. A lost connection is an Error without a name of its own, with
+ * a system error code or none, and several failed addresses of one host are an AggregateError; anything of another
  * class is a fault of our own.
  */
 export function isDatabaseFault(error: unknown): boolean {
   return (
     error instanceof DatabaseError ||
     error instanceof AggregateError ||
-    (error instanceof Error && Object.getPrototypeOf(error) === Error.prototype)
+    (error instanceof Error && error.name === 'Error')
   );
 }
 

@@ -139,6 +139,7 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
   return {
     async write(source, deadline) {
       const chunks = replayable(source);
+      if (chunks.isEmpty()) return report({});
       for (let attempt = 1; ; attempt++) {
         if (deadline.remaining() === 0) return retryAll(chunks.all());
         try {

@@ -1,0 +1,278 @@
+import { describe, expect, it } from 'vitest';
+import { useDatabase } from '../support/database.ts';
+import { useFunctions } from '../support/function.ts';
+import { loginEvent, record, records, SENT } from '../support/records.ts';
+
+const database = useDatabase();
+const createFunction = useFunctions();
+
+interface Case {
+  readonly name: string;
+  /** Of the message; an object becomes JSON. */
+  readonly body?: unknown;
+  readonly sentTimestamp?: undefined;
+  readonly field: string;
+  readonly code: string;
+}
+
+const required = ['user_id', 'device_type', 'ip', 'device_id', 'app_version'];
+const texts = ['user_id', 'device_type', 'device_id', 'locale', 'ip', 'app_version'];
+
+function cases(): Case[] {
+  const field = (
+    name: string,
+    value: unknown,
+    code: string,
+    label = JSON.stringify(value)?.slice(0, 40),
+  ): Case => ({
+    name: `${name} ${label}`,
+    body: loginEvent({ [name]: value }),
+    field: name,
+    code,
+  });
+  return [
+    { name: 'text that is not JSON', body: 'login failed', field: 'body', code: 'json' },
+    { name: 'an empty body', body: '', field: 'body', code: 'json' },
+    { name: 'truncated JSON', body: '{"user_id": "a', field: 'body', code: 'json' },
+    { name: '1,000 nested arrays', body: '['.repeat(1_000) + ']'.repeat(1_000), field: 'body', code: 'type' },
+    { name: 'a mebibyte of [', body: '['.repeat(1024 * 1024), field: 'body', code: 'json' },
+    ...['null', '17', '"text"', '[]', 'true'].map((body) => ({
+      name: `JSON ${body}`,
+      body,
+      field: 'body',
+      code: 'type',
+    })),
+    {
+      name: 'a message of another shape',
+      body: { foo: 'oops', bar: '1' },
+      field: 'user_id',
+      code: 'missing',
+    },
+    ...required.flatMap((name) => [
+      field(name, undefined, 'missing'),
+      field(name, null, 'missing'),
+      field(name, 17, 'type'),
+      field(name, {}, 'type'),
+      field(name, [], 'type'),
+      ...(name === 'ip' ? [] : [field(name, '', 'empty'), field(name, ' \t ', 'empty')]),
+    ]),
+    field('locale', 17, 'type'),
+    ...texts.flatMap((name) => [
+      field(name, 'a\0b', 'text', 'with NUL'),
+      field(name, 'a\ud800b', 'text', 'with a lone surrogate'),
+    ]),
+    field('user_id', '😀'.repeat(129), 'too_long', 'of 129 emoji'),
+    field('device_type', '😀'.repeat(33), 'too_long', 'of 33 emoji'),
+    field('locale', '😀'.repeat(33), 'too_long', 'of 33 emoji'),
+    field('device_id', 'x'.repeat(160), 'too_long', 'of 160 bytes'),
+    ...['256.1.1.1', '1.2.3', '192.000.002.001', 'fe80::1%eth0', '1.2.3.4/24', 'localhost', ''].map((ip) =>
+      field('ip', ip, 'format'),
+    ),
+    ...['x', '1.2.3.4', '1..2', '-1.0', '1e3'].map((version) => field('app_version', version, 'format')),
+    ...['1.1000.0', '2148.0.0'].map((version) => field('app_version', version, 'range')),
+    { name: 'no sent time', sentTimestamp: undefined, field: 'sent time', code: 'missing' },
+    { name: '__proto__ only', body: '{"__proto__":{"user_id":"a"}}', field: 'user_id', code: 'missing' },
+    {
+      name: 'constructor only',
+      body: '{"constructor":{"prototype":{"user_id":"a"}}}',
+      field: 'user_id',
+      code: 'missing',
+    },
+  ];
+}
+
+function badRecord(bad: Case) {
+  return record(bad.body, 'sentTimestamp' in bad ? { sentTimestamp: undefined } : {});
+}
+
+describe('a message that breaks a rule', () => {
+  it.each(cases())('alone: $name → $field $code', async (bad) => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const message = badRecord(bad);
+
+    const failed = await invoke([message]);
+
+    expect(failed).toEqual([message.messageId]);
+    const { field, code } = bad;
+    expect(reports[0]?.rejected).toEqual([{ messageId: message.messageId, field, code }]);
+    expect(await database.count()).toBe(0);
+  });
+
+  it.each(cases())('amid 499 good ones: $name → $field $code', async (bad) => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const message = badRecord(bad);
+    const batch = records(499).toSpliced(250, 0, message);
+
+    const failed = await invoke(batch);
+
+    expect(failed).toEqual([message.messageId]);
+    expect(reports[0]).toMatchObject({ received: 500, stored: 499, duplicates: 0, retried: [] });
+    expect(await database.count()).toBe(499);
+    expect(Object.prototype).not.toHaveProperty('user_id');
+  });
+});
+
+describe('a message that is unusual but good', () => {
+  const sender = (changes: Record<string, unknown>) => loginEvent(changes);
+  it.each([
+    ['extra fields, which are dropped', sender({ password: 'x', nested: { deep: [] } })],
+    ['a v before the version', sender({ app_version: 'v2.3.0' })],
+    ['a build after the version', sender({ app_version: '2.3.0+build5' })],
+    ['a leading zero in the version', sender({ app_version: '6.02' })],
+    ['128 emoji of user_id', sender({ user_id: '😀'.repeat(128) })],
+    ['159 bytes of device_id', sender({ device_id: 'x'.repeat(159) })],
+    ['no locale', sender({ locale: undefined })],
+    ['characters that COPY escapes', sender({ user_id: 'a\\b\tc\nd\re\\N', device_type: '"{,}\'' })],
+    ['upper-case IPv6', sender({ ip: '2001:0DB8:0:0:0:0:0:1' })],
+    ['a multicast address', sender({ ip: '239.1.2.3' })],
+    ['a reserved address', sender({ ip: '255.255.255.255' })],
+    ['a duplicate key', '{"user_id":17,'.concat(JSON.stringify(loginEvent()).slice(1))],
+    ['a body of a mebibyte', sender({ padding: 'x'.repeat(1024 * 1024 - 400) })],
+  ])('is stored: %s', async (_name, body) => {
+    const { invoke } = createFunction({ databaseUrl: database.url });
+
+    expect(await invoke([record(body)])).toEqual([]);
+    expect(await database.count()).toBe(1);
+  });
+
+  it('is stored as it came, but for what is masked', async () => {
+    const { invoke } = createFunction({ databaseUrl: database.url });
+    const event = loginEvent({
+      user_id: 'a\\b\tc\nd\re\\N',
+      device_type: '\\N',
+      locale: 'null',
+      app_version: '6.02',
+    });
+    const message = record(event, { sentTimestamp: '1700000000' });
+
+    await invoke([message]);
+
+    const [row] = await database.rows('SELECT *, create_date::text FROM user_logins');
+    expect(row).toMatchObject({
+      user_id: event.user_id,
+      device_type: '\\N',
+      locale: 'null',
+      app_version: 6_002_000,
+      create_date: '2023-11-14',
+      event_id: message.messageId,
+    });
+    expect(row?.masked_ip).toMatch(/^s1~k1~[\w-]{43}$/);
+    expect(row?.masked_device_id).toMatch(/^s1~k1~[\w-]{43}$/);
+  });
+});
+
+describe('one event makes one row', () => {
+  it('when it is delivered twice', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const message = record();
+
+    await invoke([message]);
+    await invoke([{ ...message, attributes: { ...message.attributes, ApproximateReceiveCount: '2' } }]);
+    await invoke([message]);
+
+    expect(reports.map(({ stored, duplicates }) => [stored, duplicates])).toEqual([
+      [1, 0],
+      [0, 1],
+      [0, 1],
+    ]);
+    expect(await database.count()).toBe(1);
+  });
+
+  it('when it is twice in one batch', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const message = record();
+
+    expect(await invoke([message, ...records(10), message])).toEqual([]);
+
+    expect(reports[0]).toMatchObject({ received: 12, stored: 11, duplicates: 1 });
+    expect(await database.count()).toBe(11);
+  });
+
+  it('when two messages carry its EventId and EventTime', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const attributes = { EventId: 'order-17', EventTime: '2024-02-29T23:59:59Z' };
+    const first = record(undefined, { attributes });
+    const second = record(undefined, { attributes, sentTimestamp: String(SENT + 86_400_000) });
+
+    await invoke([first]);
+    await invoke([second]);
+
+    expect(reports.map(({ stored, duplicates }) => [stored, duplicates])).toEqual([
+      [1, 0],
+      [0, 1],
+    ]);
+    expect(await database.rows('SELECT create_date::text AS date FROM user_logins')).toEqual([
+      { date: '2024-02-29' },
+    ]);
+  });
+
+  it('when two invocations store it at once, in opposite orders', async () => {
+    const functions = [
+      createFunction({ databaseUrl: database.url }),
+      createFunction({ databaseUrl: database.url }),
+    ];
+    const batch = records(2_000);
+
+    const failed = await Promise.all([functions[0]!.invoke(batch), functions[1]!.invoke(batch.toReversed())]);
+
+    expect(failed).toEqual([[], []]);
+    expect(await database.count()).toBe(2_000);
+    const reports = functions.flatMap(({ reports }) => reports);
+    expect(reports.reduce((sum, { stored, duplicates }) => sum + stored + duplicates, 0)).toBe(4_000);
+  });
+
+  it('when it comes again after midnight', async () => {
+    const { invoke } = createFunction({ databaseUrl: database.url });
+    const midnight = Date.UTC(2024, 2, 1);
+    const message = record(undefined, { sentTimestamp: String(midnight - 1) });
+
+    await invoke([message]);
+    await invoke([{ ...message, attributes: { ...message.attributes, ApproximateReceiveCount: '2' } }]);
+
+    expect(await database.rows('SELECT create_date::text AS date FROM user_logins')).toEqual([
+      { date: '2024-02-29' },
+    ]);
+  });
+
+  it('when fresh and redelivered messages are mixed', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const batch = records(3_000);
+    await invoke(batch.slice(0, 1_000));
+    const mixed = batch.map((message, i) =>
+      i < 1_500
+        ? { ...message, attributes: { ...message.attributes, ApproximateReceiveCount: '2' } }
+        : message,
+    );
+
+    expect(await invoke(mixed)).toEqual([]);
+
+    expect(reports[1]).toMatchObject({ received: 3_000, stored: 2_000, duplicates: 1_000 });
+    expect(await database.count()).toBe(3_000);
+  });
+});
+
+describe('the response', () => {
+  it('is never undefined, not even for an empty event', async () => {
+    const { invoke } = createFunction({ databaseUrl: database.url });
+
+    expect(await invoke([])).toEqual([]);
+  });
+
+  it('accounts for ten thousand records', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const batch = records(10_000).map((message, i) => (i % 100 === 0 ? { ...message, body: '{}' } : message));
+
+    const failed = await invoke(batch);
+
+    expect(failed).toEqual(batch.filter((_, i) => i % 100 === 0).map(({ messageId }) => messageId));
+    expect(reports[0]).toMatchObject({ received: 10_000, stored: 9_900, duplicates: 0 });
+    expect(await database.count()).toBe(9_900);
+  });
+
+  it('needs no database when nothing can be stored', async () => {
+    const { invoke } = createFunction({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none' });
+    const message = record('{}');
+
+    expect(await invoke([message])).toEqual([message.messageId]);
+  });
+});

@@ -1,0 +1,148 @@
+import type { Client } from 'pg';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { TableDeclaration } from '../../lambda/events/declaration.ts';
+import { loginEvents } from '../../lambda/events/login-event.ts';
+import { migrate } from '../../lambda/postgres/schema.ts';
+import { useDatabase } from '../support/database.ts';
+import { useFunctions } from '../support/function.ts';
+import { withClient } from '../support/postgres-server.ts';
+import { loginEvent, record } from '../support/records.ts';
+
+const database = useDatabase({ empty: true });
+const createFunction = useFunctions();
+
+beforeEach(async () => {
+  await database.client.query('CREATE SCHEMA IF NOT EXISTS public');
+});
+afterEach(async () => {
+  await database.client.query('DROP SCHEMA public CASCADE');
+});
+
+/** As the exercise's image creates it. */
+const EXERCISE_TABLE = `CREATE TABLE user_logins (
+  user_id varchar(128), device_type varchar(32), masked_ip varchar(256), masked_device_id varchar(256),
+  locale varchar(32), app_version integer, create_date date)`;
+
+const COLUMNS = [
+  ['user_id', 'character varying(128)'],
+  ['device_type', 'character varying(32)'],
+  ['masked_ip', 'character varying(256)'],
+  ['masked_device_id', 'character varying(256)'],
+  ['locale', 'character varying(32)'],
+  ['app_version', 'integer'],
+  ['create_date', 'date'],
+  ['event_id', 'uuid'],
+];
+
+async function columns(): Promise<string[][]> {
+  const rows = await database.rows<{ name: string; type: string }>(
+    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
+     WHERE attrelid = 'user_logins'::regclass AND attnum > 0 ORDER BY attnum`,
+  );
+  return rows.map(({ name, type }) => [name, type]);
+}
+
+describe('the migration', () => {
+  it('makes exactly the declared columns, in their order', async () => {
+    await migrate(database.client, loginEvents);
+
+    expect(await columns()).toEqual(COLUMNS);
+  });
+
+  it('changes nothing the second time', async () => {
+    await migrate(database.client, loginEvents);
+    await migrate(database.client, loginEvents);
+
+    expect(await columns()).toEqual(COLUMNS);
+  });
+
+  it('may run from several places at once', async () => {
+    const migrations = Array.from({ length: 5 }, () =>
+      withClient(database.url, (client: Client) => migrate(client, loginEvents)),
+    );
+
+    await expect(Promise.all(migrations)).resolves.toHaveLength(5);
+  });
+
+  it('takes over the table of the exercise with its rows', async () => {
+    await database.client.query(EXERCISE_TABLE);
+    await database.client.query(`INSERT INTO user_logins VALUES ('u', 'ios', 'a', 'b', NULL, 1, '2023-01-01'),
+                                                                ('v', 'ios', 'a', 'c', NULL, 1, '2023-01-01')`);
+
+    await migrate(database.client, loginEvents);
+    const { invoke } = createFunction({ databaseUrl: database.url });
+    const message = record();
+    await invoke([message]);
+    await invoke([message]);
+
+    expect(await columns()).toEqual(COLUMNS);
+    const rows = await database.rows('SELECT event_id FROM user_logins ORDER BY user_id = $1, user_id', [
+      'u',
+    ]);
+    expect(rows.filter(({ event_id }) => event_id === null)).toHaveLength(2);
+    expect(rows).toHaveLength(3);
+  });
+
+  it.each([
+    [
+      'too narrow for tokens',
+      EXERCISE_TABLE.replace('masked_ip varchar(256)', 'masked_ip varchar(64)'),
+      /column masked_ip expected room for 256 characters, got varchar\(64\)/,
+    ],
+    [
+      'with a required column that no event fills',
+      EXERCISE_TABLE.replace('create_date date', 'create_date date, tenant text NOT NULL'),
+      /column tenant is NOT NULL without a default/,
+    ],
+  ])('refuses a table that is %s and leaves it as it was', async (_name, ddl, message) => {
+    await database.client.query(ddl);
+    const before = await columns();
+
+    await expect(migrate(database.client, loginEvents)).rejects.toThrow(message);
+
+    expect(await columns()).toEqual(before);
+  });
+
+  it('adds a column that the declaration has got since', async () => {
+    await migrate(database.client, loginEvents);
+    const grown: TableDeclaration = {
+      ...loginEvents,
+      columns: [
+        ...loginEvents.columns,
+        { column: 'carrier', source: ['carrier'], type: 'text', maxLength: 40, optional: true },
+      ],
+    };
+
+    await migrate(database.client, grown);
+    const { invoke } = createFunction({ databaseUrl: database.url, declaration: grown });
+    await invoke([record(loginEvent({ carrier: 'T' }))]);
+
+    expect(await database.rows('SELECT carrier FROM user_logins')).toEqual([{ carrier: 'T' }]);
+  });
+});
+
+describe('user_login_repeats', () => {
+  it('lists every masked value that occurs more than once, and no other', async () => {
+    await migrate(database.client, loginEvents);
+    const { invoke } = createFunction({ databaseUrl: database.url });
+    const login = (user: string, ip: string, device: string, day: number) =>
+      record(loginEvent({ user_id: user, ip, device_id: device }), {
+        sentTimestamp: String(Date.UTC(2024, 0, day)),
+      });
+
+    await invoke([
+      login('anna', '203.0.113.7', 'd1', 1),
+      login('anna', '::ffff:203.0.113.7', ' d1 ', 3),
+      login('bert', '203.0.113.7', 'd2', 2),
+      login('carl', '203.0.113.8', 'd3', 2),
+    ]);
+
+    const repeats = await database.rows(
+      'SELECT kind, logins::int, distinct_users::int, first_date::text, last_date::text FROM user_login_repeats ORDER BY kind',
+    );
+    expect(repeats).toEqual([
+      { kind: 'device_id', logins: 2, distinct_users: 1, first_date: '2024-01-01', last_date: '2024-01-03' },
+      { kind: 'ip', logins: 3, distinct_users: 2, first_date: '2024-01-01', last_date: '2024-01-03' },
+    ]);
+  });
+});
