@@ -2,9 +2,9 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseDatabaseUrl, parseMasking } from '../lambda/config.ts';
 import { VizardError } from '../lambda/errors.ts';
-import { type RunOptions, run } from './commands/run.ts';
-import { type SendOptions, send } from './commands/send.ts';
-import { type ShowOptions, show } from './commands/show.ts';
+import type { RunOptions } from './commands/run.ts';
+import type { SendOptions } from './commands/send.ts';
+import type { ShowOptions } from './commands/show.ts';
 
 /** Exit code of whatever the caller can mend: options, files, addresses. */
 const USAGE = 2;
@@ -84,7 +84,11 @@ function program(finish: (exitCode: number) => void): Command {
         .default('recoverable'),
     )
     .addOption(json())
-    .action(async (options: RunOptions) => finish(await run(options)));
+    .action(async (options: RunOptions) => {
+      // Loaded when it is needed: servers and SDK take half a second, and help and errors should not wait for them.
+      const { run } = await import('./commands/run.ts');
+      finish(await run(options));
+    });
 
   vizard
     .command('send')
@@ -95,7 +99,10 @@ function program(finish: (exitCode: number) => void): Command {
     .addOption(dataDir())
     .addOption(maxReceiveCount().hideHelp())
     .addOption(json())
-    .action(async (file: string, options: SendOptions) => finish(await send(file, options)));
+    .action(async (file: string, options: SendOptions) => {
+      const { send } = await import('./commands/send.ts');
+      finish(await send(file, options));
+    });
 
   vizard
     .command('show')
@@ -106,7 +113,10 @@ function program(finish: (exitCode: number) => void): Command {
     .addOption(databaseUrl())
     .addOption(dataDir())
     .addOption(json())
-    .action(async (options: ShowOptions) => finish(await show(options)));
+    .action(async (options: ShowOptions) => {
+      const { show } = await import('./commands/show.ts');
+      finish(await show(options));
+    });
 
   return vizard;
 }

@@ -74,9 +74,9 @@ export async function startPostgres(options: EmbeddedPostgresOptions = {}): Prom
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
     `fsync=${(options.durable ?? options.directory !== undefined) ? 'on' : 'off'}`,
-    // What a statement carries must not reach the server's log when it fails.
+    // An error quotes the row, its statement may too; clients are told, the log is not.
+    'log_min_messages=fatal',
     'log_min_error_statement=panic',
-    'log_error_verbosity=terse',
   ];
   const keeper = spawn('sh', ['-c', KEEPER], {
     ...owner,

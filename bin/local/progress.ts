@@ -52,9 +52,12 @@ function lineProgress(): Progress {
   let label = '';
   let total = 0;
   let done = 0;
-  let shown = 0;
+  let shown = -1;
+  let shownAt = 0;
   const show = () => {
-    shown = performance.now();
+    if (shown === done) return;
+    shown = done;
+    shownAt = performance.now();
     process.stderr.write(`${label} ${done}/${Math.max(total, done)}\n`);
   };
   return {
@@ -62,11 +65,12 @@ function lineProgress(): Progress {
       label = newLabel;
       total = newTotal;
       done = 0;
-      shown = performance.now();
+      shown = -1;
+      shownAt = performance.now();
     },
     advance(by) {
       done += by;
-      if (performance.now() - shown > LINE_INTERVAL) show();
+      if (done === total || performance.now() - shownAt > LINE_INTERVAL) show();
     },
     note(text) {
       process.stderr.write(`${text}\n`);

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { useCli } from '../support/cli.ts';
+
+const createCli = useCli();
+
+describe('what cannot be done', () => {
+  const unreachable = ['--database-url', 'postgres://u:secret@127.0.0.1:1/db', '--input', '/dev/null'];
+  it.each<[string[], string]>([
+    [['run', '--folow'], "unknown option '--folow' (Did you mean --follow?)"],
+    [['bogus'], "unknown command 'bogus'"],
+    [['run', 'file'], 'too many arguments'],
+    [['run', '--input', '/nowhere/file'], 'input file /nowhere/file cannot be read (ENOENT)'],
+    [['run', '--input', '/'], 'input file / cannot be read (EISDIR)'],
+    [['run', '--keyset', '/nowhere/file'], 'keyset file /nowhere/file cannot be read (ENOENT)'],
+    [['run', '--batch-size', '10001'], 'Expected a whole number from 1 to 10000'],
+    [['run', '--max-receive-count', '0'], 'Expected a whole number from 1 to 1000'],
+    [['run', '--masking', 'none'], '--masking: expected recoverable or irreversible'],
+    [['run', '--queue-url', 'queue'], 'Expected an http or https URL'],
+    [
+      ['run', '--queue-url', 'http://127.0.0.1:1/0/q', '--input', '-'],
+      '--input and --queue-url exclude each other',
+    ],
+    [['run', '--endpoint-url', 'http://127.0.0.1:1'], '--endpoint-url needs --queue-url'],
+    [
+      ['run', '--queue-url', 'http://127.0.0.1:1/0/q'],
+      'the queue http://127.0.0.1:1/0/q cannot be reached (ECONNREFUSED)',
+    ],
+    [['run', '--keyset', '/dev/null', ...unreachable], 'keyset: expected a JSON object'],
+    [
+      ['run', ...unreachable],
+      'the database at 127.0.0.1:1 cannot be used (ECONNREFUSED); check --database-url',
+    ],
+    [['run', '--database-url', 'mysql://u:secret@h/d'], '--database-url: expected a URL like postgres://'],
+    [['send', '/nowhere/file'], 'input file /nowhere/file cannot be read (ENOENT)'],
+    [['send'], "missing required argument 'file'"],
+    [['send', '/dev/null'], 'no running instance found'],
+    [['send', '/dev/null', '--data-dir', '/nowhere'], 'nothing is kept in /nowhere'],
+    [['show'], 'no running instance found'],
+    [['show', '--limit', 'x'], 'Expected a whole number'],
+    [
+      ['show', '--database-url', 'postgres://u:secret@127.0.0.1:1/db'],
+      'the database cannot be read (ECONNREFUSED)',
+    ],
+  ])('%j is one clear line and exit code 2', async (args, message) => {
+    const { exitCode, stdout, stderr } = await createCli().run(args);
+
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    const lines = stderr
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !line.startsWith('new keyset in '));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^vizard: /);
+    expect(lines[0]).toContain(message);
+    expect(stderr).not.toContain('secret');
+  });
+
+  it.each([['--help'], ['run', '--help'], ['send', '--help'], ['show', '--help']].map((args) => [args]))(
+    '%j shows what there is',
+    async (args) => {
+      const { exitCode, stdout } = await createCli().run(args);
+
+      expect(exitCode).toBe(0);
+      expect(stdout).toMatch(/^Usage: vizard/);
+    },
+  );
+});

@@ -1,0 +1,261 @@
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import type { Instance } from '../../bin/local/instance.ts';
+import { type Cli, useCli } from '../support/cli.ts';
+import { useDatabase } from '../support/database.ts';
+import { withClient } from '../support/postgres-server.ts';
+import { useQueues } from '../support/queue.ts';
+import { loginEvent } from '../support/records.ts';
+
+const createCli = useCli();
+const createQueue = useQueues();
+
+/** A file of good events and, in its second line, one message of another shape. */
+function inputFile({ directory }: Cli, count: number): string {
+  const file = join(directory, 'input.jsonl');
+  const lines = Array.from({ length: count }, (_, i) => JSON.stringify(loginEvent({ device_id: `d${i}` })));
+  lines[1] = '{"foo": "oops"}';
+  writeFileSync(file, lines.join('\n'));
+  return file;
+}
+
+function instanceOf(directory: string): Instance {
+  return JSON.parse(readFileSync(join(directory, 'instance.json'), 'utf8')) as Instance;
+}
+
+/** Resolves when nothing listens at the URL's port any more. */
+async function waitUntilGone(url: string): Promise<void> {
+  const port = Number(new URL(url).port);
+  await vi.waitFor(
+    async () => {
+      const socket = connect(port, '127.0.0.1');
+      const open = await once(socket, 'connect').then(
+        () => true,
+        () => false,
+      );
+      socket.destroy();
+      if (open) throw new Error(`port ${port} is still open`);
+    },
+    { timeout: 10_000, interval: 50 },
+  );
+}
+
+describe('vizard run', () => {
+  it('runs the sample on servers of its own and says what came of it, in one JSON object', async () => {
+    const { exitCode, json, stderr } = await createCli().run(['run', '--json']);
+
+    expect(exitCode).toBe(0);
+    expect(json()).toMatchObject({
+      received: 153,
+      stored: 139,
+      duplicates: 0,
+      rejected: 14,
+      deadLettered: 14,
+    });
+    const { rejections, seconds } = json() as {
+      rejections: { line: number; field: string }[];
+      seconds: number;
+    };
+    expect(seconds).toBeGreaterThan(0);
+    expect(new Set(rejections.map(({ field }) => field))).toEqual(
+      new Set(['body', 'user_id', 'device_type', 'ip', 'device_id', 'app_version']),
+    );
+    expect(rejections.every(({ line }) => line > 0)).toBe(true);
+    expect(stderr).toContain('ingested 153/153');
+  });
+
+  it('shows a person the counts, the rejected messages, the first rows and what repeats', async () => {
+    const { exitCode, stdout } = await createCli().run(['run']);
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/received 153 · stored 139 · duplicates 0 · rejected 14 · dead-lettered 14/);
+    expect(stdout).toMatch(/line +6 +[0-9a-f-]{36} +device_id: empty/);
+    expect(stdout).toContain('user_logins: 5 of 139 rows');
+    expect(stdout).toMatch(/user_login_repeats: 15 of \d+ masked values that repeat/);
+    expect(stdout).toMatch(/│ ip +│ s1~k1~/);
+  });
+
+  it('keeps database, queue and keyset in a directory, and stores further rows the next time', async () => {
+    const cli = createCli();
+    const input = inputFile(cli, 20);
+    const dataDir = join(cli.directory, 'data');
+
+    const first = await cli.run(['run', '--json', '--input', input, '--data-dir', dataDir]);
+    const keyset = readFileSync(join(dataDir, 'keyset.json'), 'utf8');
+    const second = await cli.run(['run', '--json', '--input', input, '--data-dir', dataDir]);
+    const sent = await cli.run(['send', input, '--data-dir', dataDir, '--json']);
+    const third = await cli.run(['run', '--json', '--input', '/dev/null', '--data-dir', dataDir]);
+    const shown = await cli.run(['show', '--json', '--limit', '2', '--data-dir', dataDir]);
+
+    expect(first.json()).toMatchObject({ received: 20, stored: 19, rejected: 1, rejections: [{ line: 2 }] });
+    expect(second.json()).toMatchObject({ received: 20, stored: 19, rejected: 1 });
+    expect(sent.json()).toEqual({ sent: 20, refused: [] });
+    expect(third.json()).toMatchObject({
+      received: 20,
+      stored: 19,
+      rejections: [{ line: null, field: 'user_id' }],
+    });
+    const { total, repeating, repeats } = shown.json() as {
+      total: number;
+      repeating: number;
+      repeats: object[];
+    };
+    expect({ total, repeating }).toEqual({ total: 57, repeating: 20 });
+    expect(repeats[0]).toMatchObject({ kind: 'ip', logins: 57 });
+    expect(readFileSync(join(dataDir, 'keyset.json'), 'utf8')).toBe(keyset);
+    expect(statSync(join(dataDir, 'keyset.json')).mode & 0o077).toBe(0);
+    expect(existsSync(join(dataDir, 'instance.json'))).toBe(false);
+  });
+
+  it('reads standard input, emoji and Windows line ends included', async () => {
+    const lines = [loginEvent({ user_id: '🚀' }), 'x', loginEvent()].map((body) => JSON.stringify(body));
+
+    const { json } = await createCli().run(['run', '--json', '--input', '-'], {
+      input: `${lines.join('\r\n\r\n')}\r\n`,
+    });
+
+    expect(json()).toMatchObject({
+      received: 3,
+      stored: 2,
+      rejections: [{ line: 3, field: 'body', code: 'type' }],
+    });
+  });
+
+  it('masks irreversibly where it is asked to', async () => {
+    const cli = createCli();
+    const dataDir = join(cli.directory, 'data');
+
+    await cli.run([
+      'run',
+      '--json',
+      '--masking',
+      'irreversible',
+      '--data-dir',
+      dataDir,
+      '--input',
+      inputFile(cli, 3),
+    ]);
+
+    const { stdout } = await cli.run(['show', '--json', '--data-dir', dataDir]);
+    expect(stdout).toContain('"masked_ip":"h1~k1~');
+  });
+
+  it('stops on SIGTERM, answers, and leaves nothing running', async () => {
+    const cli = createCli();
+    const running = cli.start(['run', '--follow', '--json']);
+    await running.shows('ingested 153/153');
+    const instance = instanceOf(join(cli.directory, '.vizard'));
+
+    const sent = await cli.run(['send', inputFile(cli, 10), '--json']);
+    await vi.waitFor(async () => {
+      const { json } = await cli.run(['show', '--json']);
+      expect(json()).toMatchObject({ total: 148 });
+    }, 20_000);
+    running.child.kill('SIGTERM');
+    const { exitCode, json } = await running.result;
+
+    expect(sent.json()).toEqual({ sent: 10, refused: [] });
+    expect(exitCode).toBe(0);
+    expect(json()).toMatchObject({ received: 163, stored: 148, rejected: 15 });
+    await waitUntilGone(instance.databaseUrl);
+    await waitUntilGone(instance.queue.queueUrl);
+  });
+
+  it('loses nothing when it is interrupted: the next run has the rest', async () => {
+    const cli = createCli();
+    const dataDir = join(cli.directory, 'data');
+    const input = inputFile(cli, 300);
+    const running = cli.start([
+      'run',
+      '--batch-size',
+      '1',
+      '--json',
+      '--data-dir',
+      dataDir,
+      '--input',
+      input,
+    ]);
+    await running.shows('sent 300/300');
+    running.child.kill('SIGINT');
+    const interrupted = await running.result;
+
+    const rest = await cli.run(['run', '--json', '--input', '/dev/null', '--data-dir', dataDir]);
+
+    expect(interrupted.exitCode).toBe(130);
+    const { stored } = interrupted.json() as { stored: number };
+    expect(stored).toBeLessThan(299);
+    expect(rest.json()).toMatchObject({ stored: 299 - stored });
+  });
+
+  it('leaves no database behind even when it is killed', async () => {
+    const cli = createCli();
+    const running = cli.start(['run', '--follow']);
+    await running.shows('ingested 153/153');
+    const { databaseUrl } = instanceOf(join(cli.directory, '.vizard'));
+
+    running.child.kill('SIGKILL');
+    await running.result;
+
+    await waitUntilGone(databaseUrl);
+  });
+});
+
+describe('vizard run on what is there already', () => {
+  const database = useDatabase({ empty: true });
+
+  it('drains a queue into a table of seven columns with rows in it', async () => {
+    await database.client.query(`
+      CREATE TABLE user_logins (user_id varchar(128), device_type varchar(32), masked_ip varchar(256),
+        masked_device_id varchar(256), locale varchar(32), app_version integer, create_date date)`);
+    await database.client.query(
+      `INSERT INTO user_logins VALUES ('u', 'ios', 'a', 'b', NULL, 1, '2023-01-01')`,
+    );
+    const queue = await createQueue({ maxReceiveCount: undefined });
+    await queue.send([...Array.from({ length: 30 }, () => JSON.stringify(loginEvent())), '{"foo": 1}']);
+    const cli = createCli();
+    const run = () =>
+      cli.run([
+        'run',
+        '--json',
+        '--queue-url',
+        queue.queueUrl,
+        '--endpoint-url',
+        queue.endpointUrl,
+        '--database-url',
+        database.url,
+      ]);
+
+    const { exitCode, json, stderr } = await run();
+    const again = await run();
+
+    expect(exitCode).toBe(0);
+    expect(json()).toMatchObject({
+      received: 31,
+      stored: 30,
+      rejected: 1,
+      deadLettered: 0,
+      rejections: [{ line: null }],
+    });
+    expect(again.json()).toMatchObject({ received: 0, stored: 0 });
+    expect(stderr).toContain('new keyset in .vizard/keyset.json');
+    const [row] = await database.rows(
+      'SELECT count(*)::int, count(event_id)::int AS events FROM user_logins',
+    );
+    expect(row).toEqual({ count: 31, events: 30 });
+    const shown = await cli.run(['show', '--database-url', database.url, '--limit', '1']);
+    expect(shown.stdout).toContain('user_logins: 1 of 31 rows');
+  });
+
+  it('says which table it cannot use', async () => {
+    await withClient(database.url, (client) => client.query('DROP TABLE IF EXISTS user_logins CASCADE'));
+    await database.client.query('CREATE TABLE user_logins (masked_ip varchar(32))');
+
+    const { exitCode, stderr } = await createCli().run(['run', '--database-url', database.url]);
+
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('vizard: table user_logins: column masked_ip expected room for 256 characters');
+  });
+});
