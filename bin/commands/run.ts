@@ -1,12 +1,12 @@
-import { Client } from 'pg';
 import type { Config } from '../../lambda/config.ts';
 import { VizardError } from '../../lambda/errors.ts';
 import type { Masking } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { createFunction } from '../../lambda/function.ts';
 import type { Log } from '../../lambda/log.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
-import { errorCode } from '../../lambda/postgres/sqlstate.ts';
+import { errorCode, isDatabaseFault } from '../../lambda/postgres/sqlstate.ts';
 import { runEventSourceMapping } from '../local/event-source-mapping.ts';
 import { startServers } from '../local/instance.ts';
 import { resolveKeyset } from '../local/keyset-file.ts';
@@ -131,17 +131,13 @@ async function prepare(
   databaseUrl: string,
   options: RunOptions,
 ): Promise<void> {
-  const client = new Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 });
   const place =
     options.databaseUrl === undefined ? 'the embedded database' : `the database at ${hostOf(databaseUrl)}`;
   try {
-    await client.connect();
-    await migrate(client, loginEvents);
+    await withClient(databaseUrl, (client) => migrate(client, loginEvents));
   } catch (error) {
-    if (error instanceof VizardError) throw error;
+    if (!isDatabaseFault(error)) throw error;
     throw new VizardError(`${place} cannot be used (${errorCode(error)}); check --database-url`);
-  } finally {
-    await client.end();
   }
   try {
     await queue.state();

@@ -1,5 +1,4 @@
 import Table from 'cli-table3';
-import { Client } from 'pg';
 import {
   columnNames,
   DATE_COLUMN,
@@ -7,6 +6,7 @@ import {
   isMasked,
   type TableDeclaration,
 } from '../../lambda/events/declaration.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -33,9 +33,7 @@ export async function readTable(
 ): Promise<TableView> {
   const { table, repeats } = declaration;
   const columns = columnNames(declaration).map((name) => (name === DATE_COLUMN ? `${name}::text` : name));
-  const client = new Client({ connectionString: url });
-  try {
-    await client.connect();
+  return withClient(url, async (client) => {
     const count = async (relation: string) => {
       const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int FROM ${relation}`);
       return rows[0]!.count;
@@ -53,9 +51,7 @@ export async function readTable(
       repeating: await count(repeats.view),
       repeats: repeated.rows,
     };
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 /** The view as text for a person; tokens and ids are cut short, so that a row fits a line. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool, type PoolClient } from 'pg';
+import { Client, type ClientBase, Pool, type PoolClient } from 'pg';
 import type { Deadline } from '../deadline.ts';
 import { errorCode } from './sqlstate.ts';
 
@@ -72,4 +72,22 @@ async function acquire(pool: Pool, deadline: Deadline): Promise<PoolClient> {
   }
   connecting.then((client) => client.release()).catch(() => {});
   throw Object.assign(new Error('no connection before the deadline'), { code: 'ETIMEDOUT' });
+}
+
+/** Milliseconds that a person waits for a connection. */
+const PATIENCE = 10_000;
+
+/** Runs work on a connection of its own, for what happens once: the migration, a look at the table. */
+export async function withClient<T>(url: string, work: (client: ClientBase) => Promise<T>): Promise<T> {
+  const client = new Client({
+    connectionString: url,
+    connectionTimeoutMillis: PATIENCE,
+    application_name: 'vizard',
+  });
+  try {
+    await client.connect();
+    return await work(client);
+  } finally {
+    await client.end();
+  }
 }

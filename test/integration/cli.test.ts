@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import type { Instance } from '../../bin/local/instance.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
 import { type Cli, useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
-import { withClient } from '../support/postgres-server.ts';
 import { useQueues } from '../support/queue.ts';
 import { loginEvent } from '../support/records.ts';
 

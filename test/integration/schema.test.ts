@@ -1,11 +1,10 @@
-import type { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
-import { withClient } from '../support/postgres-server.ts';
 import { loginEvent, record } from '../support/records.ts';
 
 const database = useDatabase({ empty: true });
@@ -58,7 +57,7 @@ describe('the migration', () => {
 
   it('may run from several places at once', async () => {
     const migrations = Array.from({ length: 5 }, () =>
-      withClient(database.url, (client: Client) => migrate(client, loginEvents)),
+      withClient(database.url, (client) => migrate(client, loginEvents)),
     );
 
     await expect(Promise.all(migrations)).resolves.toHaveLength(5);

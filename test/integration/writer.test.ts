@@ -1,8 +1,8 @@
 import type { SQSRecord } from 'aws-lambda';
 import { afterEach, describe, expect, it } from 'vitest';
+import { withClient } from '../../lambda/postgres/connection.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
-import { withClient } from '../support/postgres-server.ts';
 import { loginEvent, record, records } from '../support/records.ts';
 
 const database = useDatabase();

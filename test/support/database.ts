@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { Client, type QueryResultRow } from 'pg';
 import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { databaseUrl, TEMPLATE, withClient } from './postgres-server.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
+import { databaseUrl, TEMPLATE } from './postgres-server.ts';
 
 /** A database for the tests of one file: a clone of the migrated template, or an empty one. */
 export interface TestDatabase {

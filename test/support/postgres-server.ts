@@ -1,7 +1,7 @@
-import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../bin/local/postgres.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 
 declare module 'vitest' {
@@ -24,14 +24,4 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 export function databaseUrl(serverUrl: string, database: string): string {
   return Object.assign(new URL(serverUrl), { pathname: database }).href;
-}
-
-export async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }

@@ -148,7 +148,7 @@ describe('parseAddress', () => {
       fc.property(bytes(4), (address) => {
         expect(hexOf(address.join('.'))).toBe(`00000000000000000000ffff${hex(address)}`);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
@@ -157,7 +157,7 @@ describe('parseAddress', () => {
       fc.property(bytes(ADDRESS_BYTES), styles, (address, style) => {
         expect(hexOf(fullSpelling(address, style))).toBe(hex(address));
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
@@ -170,7 +170,7 @@ describe('parseAddress', () => {
         expect(hexOf(compressedByUrl(full))).toBe(hex(address));
         expect(hexOf(dotted)).toBe(hex(address));
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
@@ -182,7 +182,7 @@ describe('parseAddress', () => {
 
         expect(parseAddress(text) !== undefined).toBe(expected);
       }),
-      { numRuns: 3000 },
+      { numRuns: 1500 },
     );
   });
 });

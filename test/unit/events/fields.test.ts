@@ -78,7 +78,7 @@ describe('plain text', () => {
 
         expect(outcome('user_id', clean)).toEqual(expected === undefined ? clean : { refused: expected });
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });
@@ -163,7 +163,7 @@ describe('masked text', () => {
 
         expect(outcome('device_id', Buffer.from(canonical).toString('utf8'))).toEqual(canonical);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
@@ -176,7 +176,7 @@ describe('masked text', () => {
         expect(outcome('device_id', text.normalize('NFD'))).toEqual(expected);
         expect(outcome('device_id', space + text + space)).toEqual(expected);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
@@ -190,7 +190,7 @@ describe('masked text', () => {
           bytes === 0 ? { refused: 'empty' } : bytes > 159 ? { refused: 'too_long' } : bytes,
         );
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });
@@ -288,7 +288,7 @@ describe('a version', () => {
 
         expect(Math.sign(Number(compared) - Number(against))).toBe(compareVersions(a, b));
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     );
   });
 
@@ -308,7 +308,7 @@ describe('a version', () => {
           expect(outcome('app_version', short)).toBe(expected);
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
@@ -321,7 +321,7 @@ describe('a version', () => {
 
         expect(isRefusal(result) || (Number.isInteger(result) && isInt32(result))).toBe(true);
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     );
   });
 });

@@ -198,7 +198,7 @@ describe('sentTime', () => {
         if (code !== undefined) expect(['missing', 'type', 'format', 'range']).toContain(code);
         else expect(utcDate(sentTime(message))).toMatch(/^(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d$/);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 });

@@ -90,7 +90,7 @@ describe('every record', () => {
         expect(idsOf([...events, ...rejected, ...repeats])).toEqual(idsOf(batch));
         expect(rows).toHaveLength(events.length);
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -99,7 +99,7 @@ describe('every record', () => {
       fc.property(batches, fc.integer({ min: 1, max: 20 }), (batch, chunkSize) => {
         expect(parse(batch, loginEvents, chunkSize)).toEqual(parse(batch));
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -112,7 +112,7 @@ describe('every record', () => {
           expect(CODES).toContain(rejection.code);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 

@@ -49,7 +49,8 @@ describe('published vectors (RFC 5297 appendix A)', () => {
         '09f91102 9d74e35b d84156c5 635688c0',
       ],
       plaintext:
-        '74686973 20697320 736f6d65 20706c61 696e7465 78742074 6f20656e 63727970 74207573 696e6720 5349562d 414553',
+        '74686973 20697320 736f6d65 20706c61 696e7465 78742074 6f20656e 63727970 ' +
+        '74207573 696e6720 5349562d 414553',
       sealed:
         '7bdb6e3b 432667eb 06f4d14b ff2fbd0f cb900f2f ddbe4043 26601965 c889bf17 ' +
         'dba77ceb 094fa663 b7a3f748 ba8af829 ea64ad54 4a272e9c 485b62a3 fd5c0d',
@@ -348,7 +349,7 @@ function viewAt(bytes: Uint8Array, offset: number): Uint8Array {
   return larger.subarray(offset, offset + bytes.length);
 }
 
-/** A plaintext of five blocks whose V without associated data is `iv`: who has the key can run CMAC backwards. */
+/** Five blocks of plaintext whose V without associated data is `iv`: a key holder can run CMAC backwards. */
 function plaintextWithIv(key: Uint8Array, iv: Uint8Array): Uint8Array {
   const mac = key.subarray(0, key.length / 2);
   const algorithm = `aes-${mac.length * 8}-ecb`;

@@ -1,6 +1,6 @@
 /**
- * Tokens that stand in tables: a change of any one makes new rows no longer join with old ones. They were made by the
- * oracles, not by the masker, and must never be made again.
+ * Tokens that stand in tables: were one to change, new rows would no longer join with old ones. The oracles made
+ * them, not the masker, and they must never be made again.
  */
 import { describe, expect, it } from 'vitest';
 import { isMasked, type MaskedColumn, type TableDeclaration } from '../../../lambda/events/declaration.ts';

@@ -94,7 +94,7 @@ describe('a keyset', () => {
   });
 });
 
-describe('a malformed keyset is refused: its message names the member, what was expected and what came', () => {
+describe('a malformed keyset is refused, naming the member, what was expected and what came', () => {
   const object = 'a JSON object like {"primary":"k1","k1":"<material>"}';
   const kidRule = 'a name of 1-8 characters a-z 0-9, a letter first';
   const materialRule = 'at least 43 characters';

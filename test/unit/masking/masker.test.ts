@@ -55,7 +55,7 @@ describe.each(everyColumnAndMasking)(
       expect(alone).toEqual(tokens.slice(-500));
     });
 
-    it.each([7, 64, 999, 5_000])('are the same in chunks of %i', (size) => {
+    it.each([50, 333, 5_000])('are the same in chunks of %i', (size) => {
       const chunks: (string | null)[] = [];
       for (let start = 0; start < batch.length; start += size)
         chunks.push(...mask(batch.slice(start, start + size)));
@@ -99,20 +99,20 @@ describe.each(everyColumnAndMasking)(
     });
 
     it('share no data with those of another key', () => {
-      const other = columnMasker(rotated, masking, column)(batch);
+      const other = columnMasker(rotated, masking, column)(batch.slice(0, 2_000));
       expect(other.slice(0, 100)).toEqual(batch.slice(0, 100).map((value) => oracle(K2, column, value)));
       expect(commonData(tokens, other)).toEqual([]);
     });
 
     it('share no data with those of the same material under another kid', () => {
       const renamed = parseKeyset(JSON.stringify({ primary: 'k3', k3: K1.material }));
-      const other = columnMasker(renamed, masking, column)(batch);
+      const other = columnMasker(renamed, masking, column)(batch.slice(0, 2_000));
       expect(commonData(tokens, other)).toEqual([]);
     });
 
     it('share no data with those of another domain', () => {
       for (const domain of ['other', `${column.mask.domain}2`, '', column.mask.domain.toUpperCase()]) {
-        const other = columnMasker(keyset, masking, withMask(column, { domain }))(batch);
+        const other = columnMasker(keyset, masking, withMask(column, { domain }))(batch.slice(0, 1_000));
         expect(commonData(tokens, other)).toEqual([]);
       }
     });
@@ -235,7 +235,7 @@ describe('chunkMasker', () => {
 
 describe('unmask', () => {
   it.each(columns)('gives back every value of $name', ({ column, values }) => {
-    const batch = values(1_000);
+    const batch = values(400);
     const opened = unmask(keyset, column, tokensOf('recoverable', column, batch));
     expect(hexAll(opened)).toEqual(hexAll(batch));
   });
@@ -300,7 +300,6 @@ describe('unmask', () => {
   // Lengths of data modulo 3 differ, and with them how many bits the last character has to spare.
   it.each([
     { name: 'an address', column: ip, value: sampleBytes(16, 'tampered') },
-    { name: 'a text of 1 block', column: deviceId, value: sampleBytes(11, 'tampered') },
     { name: 'a text of 2 blocks', column: deviceId, value: sampleBytes(20, 'tampered') },
     { name: 'a text of 3 blocks', column: deviceId, value: sampleBytes(40, 'tampered') },
   ])('gives nothing for a token of $name in which any one character is another', ({ column, value }) => {

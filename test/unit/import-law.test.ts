@@ -1,0 +1,54 @@
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+interface Import {
+  readonly file: string;
+  /** A path from the root where it is a file of ours, else the package. */
+  readonly target: string;
+}
+
+function importsOf(folder: string): Import[] {
+  return globSync(`${folder}/**/*.ts`, { cwd: ROOT }).flatMap((file) => {
+    const source = readFileSync(join(ROOT, file), 'utf8');
+    const targets = source.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g);
+    return [...targets].map(([, target = '']) => ({
+      file,
+      target: target.startsWith('.') ? normalize(join(dirname(file), target)) : target,
+    }));
+  });
+}
+
+describe('the import law', () => {
+  it.each<[string, string, RegExp]>([
+    ['lambda', 'never lib, bin, test or the CDK', /^(lib|bin|test)\/|^aws-cdk-lib|^constructs/],
+    [
+      'lambda/events',
+      'neither pg nor an AWS package nor another stage',
+      /^pg|^@aws|^lambda\/(masking|postgres)\//,
+    ],
+    ['lambda/masking', 'neither pg nor an AWS package nor the writer', /^pg|^@aws|^lambda\/postgres\//],
+    ['lib', 'nothing of lambda but the names of its environment', /^(bin|test)\/|^lambda\/(?!config\.ts)/],
+    ['bin', 'nothing of test', /^test\//],
+  ])('%s imports %s', (folder, _rule, forbidden) => {
+    expect(importsOf(folder).filter(({ target }) => forbidden.test(target))).toEqual([]);
+  });
+
+  it('lets only postgres/ import pg', () => {
+    const imports = ['lambda', 'bin', 'lib'].flatMap(importsOf);
+    const importers = imports.filter(({ target }) => /^pg(-|$)/.test(target));
+
+    expect(importers.length).toBeGreaterThan(0);
+    expect(importers.filter(({ file }) => !file.startsWith('lambda/postgres/'))).toEqual([]);
+  });
+
+  it('lets only config.ts and the entry points read the environment', () => {
+    const readers = globSync('lambda/**/*.ts', { cwd: ROOT }).filter((file) =>
+      readFileSync(join(ROOT, file), 'utf8').includes('process.env'),
+    );
+
+    expect(readers.toSorted()).toEqual(['lambda/handler.ts', 'lambda/migrate.ts']);
+  });
+});
