@@ -26,9 +26,21 @@ export interface Log {
   error(message: string, fields: LogFields): void;
 }
 
-/** What may be said of an error that nobody foresaw: its class and code positions, not its message. */
+/** What may be said of an error that nobody foresaw: its class and where it was thrown, not its message. */
 export function describeError(error: unknown): LogFields {
   if (!(error instanceof Error)) return { error: typeof error };
-  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
-  return { error: error.name, frames: frames.map((frame) => frame.trim()).slice(0, 10) };
+  const name = /^[A-Za-z]{1,40}$/.test(error.name) ? error.name : 'Error';
+  return { error: name, frames: framesOf(error) };
+}
+
+/** The stack below the message, which may have several lines and look like frames itself. */
+function framesOf({ stack, message }: Error): string[] {
+  if (typeof stack !== 'string') return [];
+  const header = stack.lastIndexOf(message);
+  if (header < 0) return [];
+  const lines = stack
+    .slice(header + message.length)
+    .split('\n')
+    .slice(1, 11);
+  return lines.map((line) => line.trim());
 }

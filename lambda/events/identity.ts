@@ -11,8 +11,7 @@ export const EVENT_ID_ATTRIBUTE = 'EventId';
 export const EVENT_TIME_ATTRIBUTE = 'EventTime';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-const ISO_8601 = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/;
-const EPOCH = /^\d{1,16}$/;
+const ISO_8601 = /^(\d{4})-(\d{2})-(\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/;
 /** Smaller numbers are seconds, as LocalStack 0.14 sends them: 10^11 ms is March 1973, 10^11 s the year 5138. */
 const SMALLEST_MILLISECONDS = 1e11;
 /** The first millisecond of the year 10000: ISO dates, and so the `date` literals we write, have four digits. */
@@ -42,26 +41,34 @@ function uuidFromText(text: string): string {
 }
 
 /**
- * When the event was sent: its `EventTime` attribute (ISO 8601 or epoch) where there is one, else SQS's SentTimestamp.
+ * When the event was sent: its `EventTime` attribute (ISO 8601 or epoch milliseconds) where there is one, else SQS's
+ * SentTimestamp.
  *
  * @returns milliseconds since 1970 UTC
  * @throws FieldError `missing` where there is neither, `format` or `range` where it is no time of the years 1970-9999
  */
 export function sentTime(record: SQSRecord): number {
-  const text = attribute(record, EVENT_TIME_ATTRIBUTE) ?? record.attributes?.SentTimestamp;
-  if (text === undefined || text === null || text === '') throw new FieldError('missing');
-  const time = EPOCH.test(text) ? epochMilliseconds(Number(text)) : isoMilliseconds(text);
+  const eventTime = attribute(record, EVENT_TIME_ATTRIBUTE);
+  const time =
+    eventTime === undefined ? timestamp(record.attributes?.SentTimestamp) : parseEventTime(eventTime);
   if (Number.isNaN(time)) throw new FieldError('format');
   if (time < 0 || time >= YEAR_10000) throw new FieldError('range');
   return time;
 }
 
-function epochMilliseconds(value: number): number {
+function timestamp(text: string | undefined): number {
+  if (!text) throw new FieldError('missing');
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   return value < SMALLEST_MILLISECONDS ? value * 1000 : value;
 }
 
-function isoMilliseconds(text: string): number {
-  return ISO_8601.test(text) ? Date.parse(text) : Number.NaN;
+/** A year or a compact date is no number of milliseconds: those have had twelve digits since 1973. */
+function parseEventTime(text: string): number {
+  if (/^\d{12,16}$/.test(text)) return Number(text);
+  const [, year, month, day] = ISO_8601.exec(text) ?? [];
+  // Date.parse takes the 31st of any month for the first of the next.
+  const date = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day)));
+  return date.getUTCDate() === Number(day) ? Date.parse(text) : Number.NaN;
 }
 
 /** `YYYY-MM-DD` in UTC of a time in milliseconds. */

@@ -22,7 +22,7 @@ export function insertStatement(declaration: TableDeclaration): string {
     INSERT INTO ${declaration.table} (${names.join(', ')})
     SELECT ${values.join(', ')}
     FROM unnest(${names.map((_, i) => `$${i + 1}::text[]`).join(', ')}) AS event (${names.join(', ')})
-    ORDER BY event.${ID_COLUMN}
+    ORDER BY event.${ID_COLUMN}, event.${DATE_COLUMN}
     ON CONFLICT (${DATE_COLUMN}, ${ID_COLUMN}) DO NOTHING`;
 }
 

@@ -12,7 +12,7 @@ export interface SortedRows {
 }
 
 /**
- * The rows of several chunks as one, sorted by event id: two transactions that insert the same ids in different
+ * The rows of several chunks as one, sorted by event id and date: two transactions that insert the same ids in different
  * orders wait for each other until Postgres kills one (40P01).
  *
  * @param include which rows; all of them where it is missing
@@ -24,7 +24,7 @@ export function sortRows(
   const places = chunks.flatMap(({ events }, chunk) =>
     events.flatMap((event, row) => (include(event) ? [{ event, chunk, row }] : [])),
   );
-  places.sort((a, b) => (a.event.eventId < b.event.eventId ? -1 : 1));
+  places.sort((a, b) => compareKeys(a.event, b.event));
   const width = chunks[0]?.columns.length ?? 0;
   return {
     events: places.map(({ event }) => event),
@@ -32,6 +32,11 @@ export function sortRows(
       places.map(({ chunk, row }) => chunks[chunk]!.columns[column]!.values[row]!),
     ),
   };
+}
+
+function compareKeys(a: EventIdentity, b: EventIdentity): number {
+  if (a.eventId !== b.eventId) return a.eventId < b.eventId ? -1 : 1;
+  return a.date < b.date ? -1 : 1;
 }
 
 /** Rows from..to, `to` excluded. */

@@ -25,7 +25,7 @@ export type Failure =
 // Names from https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNIQUE_VIOLATION = '23505';
 const CHECK_VIOLATION = '23514';
-/** not_null, foreign_key, exclusion violations; statement_too_complex, which one oversized value can cause. */
+/** not_null, foreign_key, exclusion violations; program_limit_exceeded, which one oversized value can cause. */
 const ROW_CODES = new Set(['23502', '23503', '23P01', '54000']);
 /** data_exception: text too long, number out of range, bad encoding and the like. */
 const ROW_CLASS = '22';

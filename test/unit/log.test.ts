@@ -35,6 +35,21 @@ describe('describeError', () => {
     expect(JSON.stringify(describeError(error))).not.toContain('sentinel');
   });
 
+  it.each([
+    [
+      'a message that looks like frames',
+      new Error(`x\n    at ${SENTINEL}\n    at ${SENTINEL} (file:///a.ts:1:1)`),
+    ],
+    ['a name that is a value', Object.assign(new Error('x'), { name: SENTINEL })],
+    ['a stack that is no text', Object.assign(new Error(SENTINEL), { stack: 5 })],
+    [
+      'a stack without the message',
+      Object.assign(new Error('x'), { stack: `    at ${SENTINEL}`, message: 'y' }),
+    ],
+  ])('does not show %s', (_name, error) => {
+    expect(JSON.stringify(describeError(error))).not.toContain('sentinel');
+  });
+
   it('does not show any message that has no line like a stack frame', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), (before, after) => {

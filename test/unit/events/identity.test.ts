@@ -102,7 +102,6 @@ describe('sentTime', () => {
     ['1970-01-01', 0],
     ['9999-12-31T23:59:59.999Z', 253_402_300_799_999],
     ['1600000000000', 1_600_000_000_000],
-    ['1600000000', 1_600_000_000_000],
     [' 2024-02-29 ', Date.UTC(2024, 1, 29)],
   ])('prefers EventTime %s', (text, expected) => {
     expect(sentTimeOf(text)).toBe(expected);
@@ -135,6 +134,18 @@ describe('sentTime', () => {
     const bare = { ...record(), attributes: undefined, messageAttributes: undefined };
 
     expect(refusal(() => sentTime(bare as unknown as SQSRecord))).toBe('missing');
+  });
+
+  it.each([
+    '2023-02-29',
+    '2023-02-31',
+    '2023-04-31T10:00:00Z',
+    '2024-13-01',
+    '2023',
+    '20231114',
+    '1600000000',
+  ])('refuses EventTime %s, which is no day or no number of milliseconds', (text) => {
+    expect(refusal(() => sentTimeOf(text))).toBe('format');
   });
 
   it.each(NO_TEXT)('refuses an EventTime attribute that is %s', (_, attribute) => {

@@ -36,6 +36,22 @@ describe('sortRows', () => {
     );
   });
 
+  it('sorts one event id of two dates by date', () => {
+    const onDay = (date: string): StorableChunk => {
+      const { events, columns } = chunkOf(['a']);
+      return { events: events.map((event) => ({ ...event, date })), columns };
+    };
+    const first = onDay('2024-01-01');
+    const second = onDay('2024-01-02');
+
+    const orders = [sortRows([first, second]), sortRows([second, first])];
+
+    expect(orders.map(({ events }) => events.map(({ date }) => date))).toEqual([
+      ['2024-01-01', '2024-01-02'],
+      ['2024-01-01', '2024-01-02'],
+    ]);
+  });
+
   it('takes only the rows to include, in all columns', () => {
     const sorted = sortRows([chunkOf(['c', 'a']), chunkOf(['b'])], ({ eventId }) => eventId !== 'b');
 
