@@ -28,7 +28,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function readConfig(env: Environment): Config {
   return Object.freeze({
     databaseUrl: readDatabaseUrl(env),
-    keyset: parseKeyset(required(env, ENV.maskingKeyset)),
+    keyset: parseKeyset(required(env, ENV.maskingKeyset), ENV.maskingKeyset),
     masking: parseMasking(env[ENV.masking] || 'recoverable', ENV.masking),
   });
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ENV } from '../../lambda/config.ts';
-import { KeysetError, VizardError } from '../../lambda/errors.ts';
+import { VizardError } from '../../lambda/errors.ts';
 import { type Keyset, parseKeyset } from '../../lambda/masking/keyset.ts';
 
 /** Where the keyset of an existing database is kept when nobody says where: below the working directory. */
@@ -24,7 +24,7 @@ export interface KeysetOptions {
 export function resolveKeyset(options: KeysetOptions, onCreated: (file: string) => void): Keyset {
   if (options.keyset !== undefined) return readKeyset(options.keyset);
   const inline = process.env[ENV.maskingKeyset];
-  if (inline) return parseKeyset(inline);
+  if (inline) return parseKeyset(inline, ENV.maskingKeyset);
   const file = keptFile(options);
   if (file === undefined) return parseKeyset(newKeyset());
   if (!existsSync(file)) {
@@ -47,12 +47,7 @@ function readKeyset(file: string): Keyset {
   } catch (error) {
     throw new VizardError(`keyset file ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  try {
-    return parseKeyset(text);
-  } catch (error) {
-    if (error instanceof KeysetError) throw new KeysetError(`${file}: ${error.message}`);
-    throw error;
-  }
+  return parseKeyset(text, `keyset file ${file}`);
 }
 
 function newKeyset(): string {

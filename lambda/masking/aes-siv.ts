@@ -3,193 +3,206 @@
  *
  * SIV has two passes: S2V, a chain of AES-CMACs (RFC 4493) that makes the synthetic IV V out of associated data
  * and plaintext, and AES-CTR under V. Both need nothing but the AES block function, and the n-th block of one value
- * does not depend on the n-th block of another. So the batch takes one AES-ECB call for each block position of the
+ * does not depend on the n-th block of another. So a batch takes one AES-ECB call for each block position of the
  * CMACs and one for all key streams, where a cipher object for each value would cost fifty times as much.
  */
 import { createCipheriv, timingSafeEqual } from 'node:crypto';
-import { type Cells, cellAt, cellCount } from './cells.ts';
+import { allocateCells, BLOCK, blocksOf, type Cells, cellAt, packCells, WORDS } from './cells.ts';
 
-const BLOCK = 16;
-const WORDS = 4;
-
-/** The two halves of an AES-SIV key of 32, 48 or 64 bytes (RFC 5297 section 2.2). */
-export interface SivKey {
-  /** K1, for S2V. */
-  readonly mac: Uint8Array;
-  /** K2, for CTR. */
-  readonly ctr: Uint8Array;
-}
-
-/** @throws Error when the key has another length than 32, 48 or 64 bytes */
-export function sivKey(bytes: Uint8Array): SivKey {
-  if (![32, 48, 64].includes(bytes.length)) {
-    throw new Error(`AES-SIV key: expected 32, 48 or 64 bytes, got ${bytes.length}`);
-  }
-  return { mac: bytes.subarray(0, bytes.length / 2), ctr: bytes.subarray(bytes.length / 2) };
-}
-
-/**
- * Encrypts every cell (RFC 5297 section 2.6). Equal plaintexts give equal outputs; neither the order nor the size
- * of the batch has any influence.
- *
- * @param associatedData the components S1..Sn-1 of S2V, the same for every cell
- * @returns for each cell the 16 bytes of V, then as many bytes of ciphertext as of plaintext
- */
-export function sealCells(key: SivKey, associatedData: readonly Uint8Array[], plaintexts: Cells): Cells {
-  const count = cellCount(plaintexts);
-  const ivs = s2v(key, associatedData, plaintexts);
-  const stream = keyStream(key, ivs, plaintexts.offsets);
-  const offsets = Uint32Array.from(plaintexts.offsets, (offset, i) => offset + i * BLOCK);
-  const bytes = new Uint8Array(plaintexts.bytes.length + count * BLOCK);
-  let block = 0;
-  for (let i = 0; i < count; i++) {
-    const from = plaintexts.offsets[i]!;
-    const length = plaintexts.offsets[i + 1]! - from;
-    const to = offsets[i]! + BLOCK;
-    for (let b = 0; b < BLOCK; b++) bytes[to - BLOCK + b] = ivs[i * BLOCK + b]!;
-    for (let b = 0; b < length; b++) bytes[to + b] = plaintexts.bytes[from + b]! ^ stream[block * BLOCK + b]!;
-    block += blocksOf(length);
-  }
-  return { bytes, offsets };
+/** AES-SIV under one key and for one sequence of associated data. */
+export interface AesSiv {
+  /**
+   * Encrypts every cell (RFC 5297 section 2.6). Equal plaintexts give equal outputs; neither the order nor the size
+   * of the batch has any influence.
+   *
+   * @returns for each cell the 16 bytes of V, then as many bytes of ciphertext as of plaintext
+   */
+  seal(plaintexts: Cells): Cells;
+  /**
+   * Decrypts every cell (RFC 5297 section 2.7).
+   *
+   * @returns the plaintexts; undefined for a cell that this key did not make with this associated data
+   */
+  open(sealed: readonly Uint8Array[]): (Uint8Array | undefined)[];
 }
 
 /**
- * Decrypts every cell (RFC 5297 section 2.7).
- *
- * @returns the plaintexts; undefined for a cell that this key did not make with this associated data
+ * @param key 32, 48 or 64 bytes: the first half for S2V, the second for CTR (RFC 5297 section 2.2)
+ * @param associatedData the components S1..Sn-1 of S2V
+ * @throws Error when the key has another length
  */
-export function openCells(
-  key: SivKey,
+export function createAesSiv(key: Uint8Array, associatedData: readonly Uint8Array[]): AesSiv {
+  if (![32, 48, 64].includes(key.length)) {
+    throw new Error(`AES-SIV key: expected 32, 48 or 64 bytes, got ${key.length}`);
+  }
+  const half = key.length / 2;
+  const s2v = createS2v(blockEncryptor(key.subarray(0, half)), associatedData);
+  const encryptCounters = blockEncryptor(key.subarray(half));
+
+  return {
+    seal(plaintexts) {
+      const ivs = s2v(plaintexts);
+      const stream = encryptCounters(counters(ivs, plaintexts));
+      const { starts, lengths, words } = plaintexts;
+      const sealed = allocateCells(lengths.map((length) => length + BLOCK));
+      for (let i = 0; i < lengths.length; i++) {
+        const to = sealed.starts[i]! * WORDS;
+        for (let w = 0; w < WORDS; w++) sealed.words[to + w] = ivs[i * WORDS + w]!;
+        const end = starts[i + 1]! * WORDS;
+        for (let from = starts[i]! * WORDS, w = to + WORDS; from < end; from++, w++) {
+          sealed.words[w] = words[from]! ^ stream[from]!;
+        }
+      }
+      return sealed;
+    },
+    open(sealed) {
+      const whole = sealed.filter(({ length }) => length >= BLOCK);
+      const ivs = packCells(whole.map((cell) => cell.subarray(0, BLOCK))).words;
+      const plaintexts = packCells(whole.map((cell) => cell.subarray(BLOCK)));
+      const stream = encryptCounters(counters(ivs, plaintexts));
+      for (let w = 0; w < stream.length; w++) plaintexts.words[w]! ^= stream[w]!;
+      const expected = s2v(plaintexts);
+      let opened = 0;
+      return sealed.map((cell) => {
+        if (cell.length < BLOCK) return undefined;
+        const i = opened++;
+        const iv = expected.subarray(i * WORDS, (i + 1) * WORDS);
+        const authentic = timingSafeEqual(bytesOf(iv), cell.subarray(0, BLOCK));
+        // A copy: the buffer holds the others too, and what is not authentic must not be released.
+        return authentic ? cellAt(plaintexts, i).slice() : undefined;
+      });
+    },
+  };
+}
+
+/** AES of each 16-byte block on its own, in a buffer of its own. */
+type BlockEncryptor = (blocks: Uint32Array) => Uint32Array;
+
+/** ECB without padding keeps no state between calls, so one cipher serves every batch. */
+function blockEncryptor(key: Uint8Array): BlockEncryptor {
+  const cipher = createCipheriv(`aes-${key.length * 8}-ecb`, key, null).setAutoPadding(false);
+  return (blocks) => {
+    const { buffer, byteOffset, byteLength } = cipher.update(blocks);
+    // A small result may stand in Node's shared pool at an offset that no Uint32Array can start at.
+    return byteOffset % 4 === 0
+      ? new Uint32Array(buffer, byteOffset, byteLength / 4)
+      : new Uint32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+  };
+}
+
+/** S2V (RFC 5297 section 2.4) of every cell as its last component. @returns V of each cell, four words each */
+function createS2v(
+  encrypt: BlockEncryptor,
   associatedData: readonly Uint8Array[],
-  sealed: readonly Uint8Array[],
-): (Uint8Array | undefined)[] {
-  const whole = sealed.filter((cell) => cell.length >= BLOCK);
-  const ivs = new Uint8Array(whole.length * BLOCK);
-  const offsets = new Uint32Array(whole.length + 1);
-  whole.forEach((cell, i) => {
-    ivs.set(cell.subarray(0, BLOCK), i * BLOCK);
-    offsets[i + 1] = offsets[i]! + cell.length - BLOCK;
-  });
-  const stream = keyStream(key, ivs, offsets);
-  const bytes = new Uint8Array(offsets[whole.length]!);
-  let block = 0;
-  whole.forEach((cell, i) => {
-    const length = cell.length - BLOCK;
-    for (let b = 0; b < length; b++) bytes[offsets[i]! + b] = cell[BLOCK + b]! ^ stream[block * BLOCK + b]!;
-    block += blocksOf(length);
-  });
-  const plaintexts: Cells = { bytes, offsets };
-  const expected = s2v(key, associatedData, plaintexts);
-  let opened = 0;
-  return sealed.map((cell) => {
-    if (cell.length < BLOCK) return undefined;
-    const i = opened++;
-    const authentic = timingSafeEqual(expected.subarray(i * BLOCK, (i + 1) * BLOCK), cell.subarray(0, BLOCK));
-    return authentic ? cellAt(plaintexts, i) : undefined;
-  });
-}
-
-/** S2V (RFC 5297 section 2.4) of every cell. @returns V of each cell, 16 bytes apart */
-function s2v(key: SivKey, associatedData: readonly Uint8Array[], cells: Cells): Uint8Array {
-  const encrypt = blockEncryptor(key.mac);
+): (cells: Cells) => Uint32Array {
   const subkeys = cmacSubkeys(encrypt);
-  let d = cmac(encrypt, subkeys, new Uint8Array(BLOCK));
-  for (const component of associatedData) d = xor(double(d), cmac(encrypt, subkeys, component));
-  return cmacCells(encrypt, lastComponents(cells, d, subkeys));
+  const mac = (message: Uint8Array) => bytesOf(cmacChains(encrypt, cmacInput(message, subkeys)));
+  let d = mac(new Uint8Array(BLOCK));
+  for (const component of associatedData) d = xor(double(d), mac(component));
+  const tail = createTail(d, subkeys);
+  return (cells) => cmacChains(encrypt, lastComponents(cells, tail));
 }
 
-/** Messages of CMAC in whole blocks, ready to be chained: cell i is the blocks starts[i] to starts[i + 1]. */
+/** Messages of CMAC in whole blocks, ready to be chained: message i is the blocks starts[i] to starts[i + 1]. */
 interface CmacInput {
-  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
   readonly starts: Uint32Array;
 }
 
-/**
- * T of S2V for every cell, `Sn xorend D` or `dbl(D) xor pad(Sn)`, with CMAC's subkey already in its last block
- * (RFC 4493 section 2.4: K1 for a complete one, K2 for a padded one).
- */
-function lastComponents(cells: Cells, d: Uint8Array, { k1, k2 }: CmacSubkeys): CmacInput {
-  const count = cellCount(cells);
-  const starts = new Uint32Array(count + 1);
-  for (let i = 0; i < count; i++) {
-    starts[i + 1] = starts[i]! + Math.max(1, blocksOf(cells.offsets[i + 1]! - cells.offsets[i]!));
-  }
-  const bytes = new Uint8Array(starts[count]! * BLOCK);
-  const short = xor(double(d), k1);
-  for (let i = 0; i < count; i++) {
-    const from = cells.offsets[i]!;
-    const length = cells.offsets[i + 1]! - from;
-    const to = starts[i]! * BLOCK;
-    for (let b = 0; b < length; b++) bytes[to + b] = cells.bytes[from + b]!;
-    if (length < BLOCK) {
-      bytes[to + length] = 0x80;
-      for (let b = 0; b < BLOCK; b++) bytes[to + b]! ^= short[b]!;
-      continue;
-    }
-    for (let b = 0; b < BLOCK; b++) bytes[to + length - BLOCK + b]! ^= d[b]!;
-    const complete = length % BLOCK === 0;
-    if (!complete) bytes[to + length]! ^= 0x80;
-    const last = (starts[i + 1]! - 1) * BLOCK;
-    for (let b = 0; b < BLOCK; b++) bytes[last + b]! ^= complete ? k1[b]! : k2[b]!;
-  }
-  return { bytes, starts };
-}
-
-/** The CBC chains of all cells, one AES-ECB call for each block position. @returns the MACs, 16 bytes apart */
-function cmacCells(encrypt: BlockEncryptor, { bytes, starts }: CmacInput): Uint8Array {
+/** The CBC chains of all messages, one AES-ECB call for each block position. @returns the MACs, four words each */
+function cmacChains(encrypt: BlockEncryptor, { words, starts }: CmacInput): Uint32Array {
   const count = starts.length - 1;
-  const input = new Uint32Array(bytes.buffer);
-  const chain = new Uint32Array(count * WORDS);
+  // One block each, the most frequent case: the chains are as long as the input.
+  if (words.length === count * WORDS) return encrypt(words);
+  const chains = new Uint32Array(count * WORDS);
   let active = Uint32Array.from({ length: count }, (_, i) => i);
   for (let position = 0; active.length > 0; position++) {
     const work = new Uint32Array(active.length * WORDS);
     for (let a = 0; a < active.length; a++) {
-      const cell = active[a]!;
-      const from = (starts[cell]! + position) * WORDS;
-      for (let w = 0; w < WORDS; w++) work[a * WORDS + w] = chain[cell * WORDS + w]! ^ input[from + w]!;
+      const i = active[a]!;
+      const from = (starts[i]! + position) * WORDS;
+      for (let w = 0; w < WORDS; w++) work[a * WORDS + w] = chains[i * WORDS + w]! ^ words[from + w]!;
     }
     const encrypted = encrypt(work);
     for (let a = 0; a < active.length; a++) {
-      const cell = active[a]!;
-      for (let w = 0; w < WORDS; w++) chain[cell * WORDS + w] = encrypted[a * WORDS + w]!;
+      for (let w = 0; w < WORDS; w++) chains[active[a]! * WORDS + w] = encrypted[a * WORDS + w]!;
     }
-    active = active.filter((cell) => starts[cell]! + position + 1 < starts[cell + 1]!);
+    active = active.filter((i) => starts[i]! + position + 1 < starts[i + 1]!);
   }
-  return new Uint8Array(chain.buffer);
+  return chains;
+}
+
+/** What S2V and CMAC do to the end of T, `Sn xorend D` or `dbl(D) xor pad(Sn)`, with CMAC's subkey already in it. */
+interface Tail {
+  /** XOR to the last block of a plaintext in whole blocks: D and K1. */
+  readonly whole: Uint32Array;
+  /** As `whole`, for lengths that are no multiple of a block. @param block whose last bytes are the plaintext's */
+  partial(bytes: Uint8Array, start: number, length: number): void;
+}
+
+function createTail(d: Uint8Array, { k1, k2 }: CmacSubkeys): Tail {
+  const short = xor(double(d), k1);
+  return {
+    whole: wordsOf(xor(d, k1)),
+    partial(bytes, start, length) {
+      bytes[start + length] = 0x80;
+      if (length < BLOCK) {
+        for (let b = 0; b < BLOCK; b++) bytes[start + b]! ^= short[b]!;
+        return;
+      }
+      for (let b = 0; b < BLOCK; b++) bytes[start + length - BLOCK + b]! ^= d[b]!;
+      const last = start + (blocksOf(length) - 1) * BLOCK;
+      for (let b = 0; b < BLOCK; b++) bytes[last + b]! ^= k2[b]!;
+    },
+  };
+}
+
+/** T of S2V for every cell, as input of CMAC. An empty cell takes no block among the cells but one of CMAC. */
+function lastComponents(cells: Cells, tail: Tail): CmacInput {
+  const { starts, words } = allocateLast(cells);
+  const bytes = bytesOf(words);
+  for (let i = 0; i < cells.lengths.length; i++) {
+    const length = cells.lengths[i]!;
+    if (length === 0 || length % BLOCK !== 0) {
+      bytes.fill(0, starts[i]! * BLOCK + length, starts[i + 1]! * BLOCK);
+      tail.partial(bytes, starts[i]! * BLOCK, length);
+      continue;
+    }
+    const last = (starts[i + 1]! - 1) * WORDS;
+    for (let w = 0; w < WORDS; w++) words[last + w]! ^= tail.whole[w]!;
+  }
+  return { words, starts };
+}
+
+/** A copy of the cells in which every cell has at least one block. */
+function allocateLast({ lengths, starts, words }: Cells): CmacInput {
+  if (!lengths.includes(0)) return { words: words.slice(), starts };
+  const roomy = allocateCells(lengths.map((length) => Math.max(1, length)));
+  for (let i = 0; i < lengths.length; i++) {
+    roomy.words.set(words.subarray(starts[i]! * WORDS, starts[i + 1]! * WORDS), roomy.starts[i]! * WORDS);
+  }
+  return roomy;
 }
 
 /**
- * The CTR key streams of all cells in one AES-ECB call, each in whole blocks. The counter starts at V without the
- * top bits of its last two 32-bit words (RFC 5297 section 2.5), so it never carries out of the last one.
+ * The CTR counters of all cells, as many blocks as the cells have. They start at V without the top bits of its last
+ * two 32-bit words (RFC 5297 section 2.5), so they never carry out of the last one.
  */
-function keyStream(key: SivKey, ivs: Uint8Array, offsets: Uint32Array): Uint8Array {
-  let blocks = 0;
-  for (let i = 0; i + 1 < offsets.length; i++) blocks += blocksOf(offsets[i + 1]! - offsets[i]!);
-  const counters = new Uint8Array(blocks * BLOCK);
-  const view = new DataView(counters.buffer);
-  let at = 0;
-  for (let i = 0; i + 1 < offsets.length; i++) {
-    const n = blocksOf(offsets[i + 1]! - offsets[i]!);
-    for (let block = 0; block < n; block++, at += BLOCK) {
-      for (let b = 0; b < BLOCK; b++) counters[at + b] = ivs[i * BLOCK + b]!;
-      counters[at + 8]! &= 0x7f;
-      counters[at + 12]! &= 0x7f;
-      view.setUint32(at + 12, view.getUint32(at + 12) + block);
+function counters(ivs: Uint32Array, { starts }: Cells): Uint32Array {
+  const words = new Uint32Array(starts.at(-1)! * WORDS);
+  const bytes = bytesOf(words);
+  const view = new DataView(words.buffer);
+  for (let i = 0; i + 1 < starts.length; i++) {
+    for (let block = starts[i]!; block < starts[i + 1]!; block++) {
+      for (let w = 0; w < WORDS; w++) words[block * WORDS + w] = ivs[i * WORDS + w]!;
+      const at = block * BLOCK;
+      bytes[at + 8]! &= 0x7f;
+      bytes[at + 12]! &= 0x7f;
+      const step = block - starts[i]!;
+      if (step > 0) view.setUint32(at + 12, view.getUint32(at + 12) + step);
     }
   }
-  return new Uint8Array(blockEncryptor(key.ctr)(new Uint32Array(counters.buffer)).buffer);
-}
-
-/** AES of each 16-byte block on its own. */
-type BlockEncryptor = (blocks: Uint32Array) => Uint32Array;
-
-function blockEncryptor(key: Uint8Array): BlockEncryptor {
-  const cipher = createCipheriv(`aes-${key.length * 8}-ecb`, key, null).setAutoPadding(false);
-  return (blocks) => {
-    const encrypted = cipher.update(blocks);
-    // A small result may stand in Node's shared pool at an offset that no Uint32Array can start at.
-    return new Uint32Array(Uint8Array.prototype.slice.call(encrypted).buffer);
-  };
+  return words;
 }
 
 interface CmacSubkeys {
@@ -199,25 +212,21 @@ interface CmacSubkeys {
 
 /** RFC 4493 section 2.3. */
 function cmacSubkeys(encrypt: BlockEncryptor): CmacSubkeys {
-  const l = new Uint8Array(encrypt(new Uint32Array(WORDS)).buffer);
-  const k1 = double(l);
+  const k1 = double(bytesOf(encrypt(new Uint32Array(WORDS))));
   return { k1, k2: double(k1) };
 }
 
-/** AES-CMAC of one message (RFC 4493 section 2.4), for the associated data. */
-function cmac(encrypt: BlockEncryptor, { k1, k2 }: CmacSubkeys, message: Uint8Array): Uint8Array {
+/** One message of CMAC (RFC 4493 section 2.4): K1 goes into a complete last block, K2 into a padded one. */
+function cmacInput(message: Uint8Array, { k1, k2 }: CmacSubkeys): CmacInput {
   const blocks = Math.max(1, blocksOf(message.length));
-  const bytes = new Uint8Array(blocks * BLOCK);
+  const words = new Uint32Array(blocks * WORDS);
+  const bytes = bytesOf(words);
   bytes.set(message);
   const complete = message.length === bytes.length;
   if (!complete) bytes[message.length] = 0x80;
   const last = bytes.subarray(-BLOCK);
   last.set(xor(last, complete ? k1 : k2));
-  return cmacCells(encrypt, { bytes, starts: Uint32Array.of(0, blocks) });
-}
-
-function blocksOf(length: number): number {
-  return (length + BLOCK - 1) >>> 4;
+  return { words, starts: Uint32Array.of(0, blocks) };
 }
 
 /** Multiplication by x in GF(2^128) with the polynomial x^128 + x^7 + x^2 + x + 1 (RFC 5297 section 2.3). */
@@ -229,4 +238,12 @@ function double(block: Uint8Array): Uint8Array {
 
 function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, i) => byte ^ b[i]!);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.slice().buffer);
 }

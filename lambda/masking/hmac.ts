@@ -3,9 +3,9 @@
  * than the hashing; two one-shot hashes a value do the same work in a third of the time.
  */
 import { hash } from 'node:crypto';
-import { type Cells, cellCount } from './cells.ts';
+import { allocateCells, BLOCK, type Cells } from './cells.ts';
 
-const BLOCK = 64;
+const SHA_BLOCK = 64;
 const DIGEST = 32;
 
 /**
@@ -15,26 +15,24 @@ const DIGEST = 32;
  * @returns 32 bytes a cell
  */
 export function hmacCells(key: Uint8Array, prefix: Uint8Array, messages: Cells): Cells {
-  if (key.length > BLOCK) throw new Error(`HMAC key: expected at most ${BLOCK} bytes, got ${key.length}`);
-  const count = cellCount(messages);
-  const longest = messages.offsets.reduce(
-    (max, end, i) => Math.max(max, end - (messages.offsets[i - 1] ?? 0)),
-    0,
-  );
-  const inner = new Uint8Array(BLOCK + prefix.length + longest).fill(0x36, 0, BLOCK);
-  const outer = new Uint8Array(BLOCK + DIGEST).fill(0x5c, 0, BLOCK);
+  if (key.length > SHA_BLOCK)
+    throw new Error(`HMAC key: expected at most ${SHA_BLOCK} bytes, got ${key.length}`);
+  const { bytes, starts, lengths } = messages;
+  const longest = lengths.reduce((max, length) => Math.max(max, length), 0);
+  const inner = new Uint8Array(SHA_BLOCK + prefix.length + longest).fill(0x36, 0, SHA_BLOCK);
+  const outer = new Uint8Array(SHA_BLOCK + DIGEST).fill(0x5c, 0, SHA_BLOCK);
   key.forEach((byte, i) => {
     inner[i]! ^= byte;
     outer[i]! ^= byte;
   });
-  inner.set(prefix, BLOCK);
-  const start = BLOCK + prefix.length;
-  const bytes = new Uint8Array(count * DIGEST);
-  for (let i = 0; i < count; i++) {
-    const message = messages.bytes.subarray(messages.offsets[i], messages.offsets[i + 1]);
-    inner.set(message, start);
-    outer.set(hash('sha256', inner.subarray(0, start + message.length), 'buffer'), BLOCK);
-    bytes.set(hash('sha256', outer, 'buffer'), i * DIGEST);
+  inner.set(prefix, SHA_BLOCK);
+  const at = SHA_BLOCK + prefix.length;
+  const macs = allocateCells(lengths.map(() => DIGEST));
+  for (let i = 0; i < lengths.length; i++) {
+    const start = starts[i]! * BLOCK;
+    inner.set(bytes.subarray(start, start + lengths[i]!), at);
+    outer.set(hash('sha256', inner.subarray(0, at + lengths[i]!), 'buffer'), SHA_BLOCK);
+    macs.bytes.set(hash('sha256', outer, 'buffer'), macs.starts[i]! * BLOCK);
   }
-  return { bytes, offsets: Uint32Array.from({ length: count + 1 }, (_, i) => i * DIGEST) };
+  return macs;
 }

@@ -28,19 +28,28 @@ export interface Keyset {
  * Reads a keyset: a flat JSON object like `{"primary":"k1","k1":"<material>"}`. `primary` names the key of new
  * tokens; every other member is a key, its name (kid) `[a-z][a-z0-9]{0,7}`, its material at least 43 characters.
  *
+ * @param source where it came from, as errors name it
  * @throws KeysetError
  */
-export function parseKeyset(json: string): Keyset {
+export function parseKeyset(json: string, source = 'keyset'): Keyset {
+  try {
+    return createKeyset(json);
+  } catch (error) {
+    throw error instanceof KeysetError ? new KeysetError(`${source}: ${error.message}`) : error;
+  }
+}
+
+function createKeyset(json: string): Keyset {
   const members = parseMembers(json);
   const { [PRIMARY]: primary, ...keys } = members;
   for (const [kid, material] of Object.entries(keys)) checkKey(kid, material);
   const materials = new Map(Object.entries(keys) as [string, string][]);
   if (typeof primary !== 'string') {
-    throw new KeysetError(`keyset: member "primary" expected the name of a key, got ${kind(primary)}`);
+    throw new KeysetError(`member "primary" expected the name of a key, got ${kind(primary)}`);
   }
   if (!materials.has(primary)) {
     throw new KeysetError(
-      `keyset: member "primary" expected one of [${[...materials.keys()].join(', ')}], got ${quoteKid(primary)}`,
+      `member "primary" expected one of [${[...materials.keys()].join(', ')}], got ${quoteKid(primary)}`,
     );
   }
   return Object.freeze<Keyset>({
@@ -61,12 +70,12 @@ function parseMembers(json: string): Record<string, unknown> {
   } catch {
     // The parser's message quotes the text, and the text is key material.
     throw new KeysetError(
-      'keyset: expected a JSON object like {"primary":"k1","k1":"<material>"}, got text that is not JSON',
+      'expected a JSON object like {"primary":"k1","k1":"<material>"}, got text that is not JSON',
     );
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new KeysetError(
-      `keyset: expected a JSON object like {"primary":"k1","k1":"<material>"}, got ${kind(value)}`,
+      `expected a JSON object like {"primary":"k1","k1":"<material>"}, got ${kind(value)}`,
     );
   }
   return { ...value };
@@ -75,26 +84,26 @@ function parseMembers(json: string): Record<string, unknown> {
 function checkKey(kid: string, material: unknown): void {
   if (!KID.test(kid)) {
     throw new KeysetError(
-      `keyset: member ${quoteKid(kid)}: expected a name of 1-8 characters a-z 0-9, a letter first`,
+      `member ${quoteKid(kid)}: expected a name of 1-8 characters a-z 0-9, a letter first`,
     );
   }
   if (typeof material !== 'string') {
     throw new KeysetError(
-      `keyset: member "${kid}" expected a string of at least ${MIN_MATERIAL} characters, got ${kind(material)}`,
+      `member "${kid}" expected a string of at least ${MIN_MATERIAL} characters, got ${kind(material)}`,
     );
   }
   if (material.length < MIN_MATERIAL) {
     throw new KeysetError(
-      `keyset: member "${kid}" expected at least ${MIN_MATERIAL} characters, got ${material.length}`,
+      `member "${kid}" expected at least ${MIN_MATERIAL} characters, got ${material.length}`,
     );
   }
   if (!material.isWellFormed())
-    throw new KeysetError(`keyset: member "${kid}" expected well-formed Unicode, got a lone surrogate`);
+    throw new KeysetError(`member "${kid}" expected well-formed Unicode, got a lone surrogate`);
 }
 
 /** A name as it may be shown. Whoever mixed up name and material must not find the material in a log. */
 function quoteKid(name: string): string {
-  return KID.test(name) ? `"${name}"` : `of ${name.length} characters`;
+  return KID.test(name) ? `"${name}"` : `(a name of ${name.length} characters)`;
 }
 
 function kind(value: unknown): string {

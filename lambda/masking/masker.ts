@@ -1,7 +1,8 @@
+import { ConfigError } from '../errors.ts';
 import { isMasked, type MaskedColumn, type Masking, type TableDeclaration } from '../events/declaration.ts';
 import type { EventIdentity, ParsedChunk, ParsedColumn } from '../events/parse.ts';
-import { openCells, sealCells, sivKey } from './aes-siv.ts';
-import { type Cells, cellCount, packCells, packPaddedCells, unpad } from './cells.ts';
+import { createAesSiv } from './aes-siv.ts';
+import { BLOCK, type Cells, packCells, packPaddedCells, unpad } from './cells.ts';
 import { hmacCells } from './hmac.ts';
 import type { Keyset, Scheme } from './keyset.ts';
 
@@ -32,6 +33,7 @@ export function chunkMasker(
   masking: Masking,
   declaration: TableDeclaration,
 ): (chunk: ParsedChunk) => StorableChunk {
+  checkDomains(declaration.columns.filter(isMasked));
   const maskers = declaration.columns.map((column) =>
     isMasked(column) ? columnMasker(keyset, masking, column) : undefined,
   );
@@ -41,6 +43,28 @@ export function chunkMasker(
       column.kind === 'plain' ? column : { kind: 'masked', values: maskers[i]!(column.values) },
     ),
   });
+}
+
+/**
+ * One domain holds one type: an address is masked as its bytes and text with padding, so that an address and a text
+ * could have the same token.
+ */
+function checkDomains(columns: readonly MaskedColumn[]): void {
+  for (const { column, type, mask } of columns) {
+    if (!/^[a-z][a-z0-9_]*$/.test(mask.domain)) {
+      throw new ConfigError(
+        `column ${column}: expected a domain of letters a-z, digits and _, a letter first`,
+      );
+    }
+    const other = columns.find(
+      (candidate) => candidate.mask.domain === mask.domain && candidate.type !== type,
+    );
+    if (other !== undefined) {
+      throw new ConfigError(
+        `columns ${column} and ${other.column}: expected one type in domain ${mask.domain}, got ${type} and ${other.type}`,
+      );
+    }
+  }
 }
 
 /** Turns the canonical bytes of a column into tokens; null stays null. */
@@ -76,10 +100,10 @@ function cellMasker(
   const bytes = keyset.derive(scheme, keyset.primary);
   switch (scheme) {
     case 's1': {
-      const key = sivKey(bytes);
+      const siv = createAesSiv(bytes, [domain]);
       // Addresses are one block as they are; only text needs padding.
       const pack = column.type === 'address' ? packCells : packPaddedCells;
-      return (values) => sealCells(key, [domain], pack(values));
+      return (values) => siv.seal(pack(values));
     }
     case 'h1': {
       const prefix = Uint8Array.of(...domain, 0);
@@ -94,21 +118,20 @@ function cellMasker(
  * One base64 call for all cells: each is laid out at a multiple of three bytes, so that it starts at a whole
  * character, and the characters that stand for the filling are left off.
  */
-function encodeTokens(prefix: string, cells: Cells): Token[] {
-  const count = cellCount(cells);
-  const starts = new Uint32Array(count + 1);
-  for (let i = 0; i < count; i++) {
-    starts[i + 1] = starts[i]! + Math.ceil((cells.offsets[i + 1]! - cells.offsets[i]!) / 3);
+function encodeTokens(prefix: string, { bytes, starts, lengths }: Cells): Token[] {
+  const places = new Uint32Array(lengths.length + 1);
+  for (let i = 0; i < lengths.length; i++) places[i + 1] = places[i]! + Math.ceil(lengths[i]! / 3);
+  const laid = Buffer.alloc(places[lengths.length]! * 3);
+  for (let i = 0; i < lengths.length; i++) {
+    const from = starts[i]! * BLOCK;
+    const to = places[i]! * 3;
+    for (let b = 0; b < lengths[i]!; b++) laid[to + b] = bytes[from + b]!;
   }
-  const laid = Buffer.alloc(starts[count]! * 3);
-  for (let i = 0; i < count; i++)
-    laid.set(cells.bytes.subarray(cells.offsets[i], cells.offsets[i + 1]), starts[i]! * 3);
   const text = laid.toString('base64url');
   const tokens: Token[] = [];
-  for (let i = 0; i < count; i++) {
-    const from = starts[i]! * 4;
-    const characters = Math.ceil(((cells.offsets[i + 1]! - cells.offsets[i]!) * 4) / 3);
-    tokens.push((prefix + text.slice(from, from + characters)) as Token);
+  for (let i = 0; i < lengths.length; i++) {
+    const from = places[i]! * 4;
+    tokens.push((prefix + text.slice(from, from + Math.ceil((lengths[i]! * 4) / 3))) as Token);
   }
   return tokens;
 }
@@ -127,14 +150,14 @@ export function unmask(
   tokens: readonly string[],
 ): (Uint8Array | undefined)[] {
   const domain = utf8.encode(column.mask.domain);
-  const keys = new Map(keyset.kids.map((kid) => [kid, sivKey(keyset.derive('s1', kid))]));
+  const sivs = new Map(keyset.kids.map((kid) => [kid, createAesSiv(keyset.derive('s1', kid), [domain])]));
   return tokens.map((token) => {
     const [, scheme, kid = '', data = ''] = TOKEN.exec(token) ?? [];
-    const key = keys.get(kid);
+    const siv = sivs.get(kid);
     const sealed = Buffer.from(data, 'base64url');
     // The last character of base64 can hold bits that decoding drops; only the encoder's own spelling is a token.
-    if (scheme !== 's1' || key === undefined || sealed.toString('base64url') !== data) return undefined;
-    const [plaintext] = openCells(key, [domain], [sealed]);
+    if (scheme !== 's1' || siv === undefined || sealed.toString('base64url') !== data) return undefined;
+    const [plaintext] = siv.open([sealed]);
     return plaintext === undefined || column.type === 'address' ? plaintext : unpad(plaintext);
   });
 }

@@ -25,7 +25,7 @@ describe('what cannot be done', () => {
       ['run', '--queue-url', 'http://127.0.0.1:1/0/q'],
       'the queue http://127.0.0.1:1/0/q cannot be reached (ECONNREFUSED)',
     ],
-    [['run', '--keyset', '/dev/null', ...unreachable], 'keyset: expected a JSON object'],
+    [['run', '--keyset', '/dev/null', ...unreachable], 'keyset file /dev/null: expected a JSON object'],
     [
       ['run', ...unreachable],
       'the database at 127.0.0.1:1 cannot be used (ECONNREFUSED); check --database-url',

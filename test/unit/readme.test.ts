@@ -7,5 +7,10 @@ import { declarationTable } from '../support/declaration-table.ts';
 const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8');
 
 it('the README describes the login event as the declaration has it', () => {
-  expect(readme).toContain(declarationTable(loginEvents));
+  expect(unaligned(readme)).toContain(unaligned(declarationTable(loginEvents)));
 });
+
+/** The formatter aligns tables. */
+function unaligned(markdown: string): string {
+  return markdown.replaceAll(/-+/g, '-').replaceAll(/ +/g, ' ');
+}

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Cells, cellAt, cellCount } from '../../../lambda/masking/cells.ts';
+import { type Cells, cellAt } from '../../../lambda/masking/cells.ts';
 
 /** Bytes that look random and are the same in every run. */
 export function sampleBytes(length: number, seed: string | number): Uint8Array {
@@ -20,5 +20,5 @@ export function hexAll(values: readonly (Uint8Array | undefined)[]): (string | u
 }
 
 export function unpack(cells: Cells): Uint8Array[] {
-  return Array.from({ length: cellCount(cells) }, (_, i) => cellAt(cells, i));
+  return Array.from({ length: cells.lengths.length }, (_, i) => cellAt(cells, i));
 }

@@ -1,19 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { cellAt, cellCount, packCells, packPaddedCells, unpad } from '../../../lambda/masking/cells.ts';
+import { cellAt, packCells, packPaddedCells, unpad } from '../../../lambda/masking/cells.ts';
 import { fromHex, hex, hexAll, sampleBytes, unpack } from './bytes.ts';
 
 const everyLength = Array.from({ length: 201 }, (_, length) => sampleBytes(length, length));
 
 describe('packCells', () => {
-  it('lays values end to end, with one offset more than there are values', () => {
+  it('starts every value at a block, with one start more than there are values', () => {
     const cells = packCells([fromHex('0102'), fromHex(''), fromHex('030405'), fromHex('06')]);
-    expect(hex(cells.bytes)).toBe('010203040506');
-    expect([...cells.offsets]).toEqual([0, 2, 2, 5, 6]);
+    expect(hex(cells.bytes)).toBe(`0102${'00'.repeat(14)}030405${'00'.repeat(13)}06${'00'.repeat(15)}`);
+    expect([...cells.starts]).toEqual([0, 1, 1, 2, 3]);
+    expect([...cells.lengths]).toEqual([2, 0, 3, 1]);
   });
 
   it('gives each value back at its place', () => {
     const cells = packCells(everyLength);
-    expect(cellCount(cells)).toBe(201);
+    expect(cells.lengths).toHaveLength(201);
     expect(hexAll(unpack(cells))).toEqual(hexAll(everyLength));
   });
 
@@ -31,8 +32,8 @@ describe.each([
 ])('$name', ({ pack }) => {
   it('takes no values at all', () => {
     const cells = pack([]);
-    expect(cellCount(cells)).toBe(0);
-    expect([...cells.offsets]).toEqual([0]);
+    expect(cells.lengths).toHaveLength(0);
+    expect([...cells.starts]).toEqual([0]);
     expect(cells.bytes).toHaveLength(0);
   });
 

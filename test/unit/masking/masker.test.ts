@@ -235,6 +235,27 @@ describe('chunkMasker', () => {
   });
 });
 
+describe('a declaration', () => {
+  const address = { column: 'a', source: ['a'], type: 'address', mask: { domain: 'x' } } as const;
+  const text = { column: 'b', source: ['b'], type: 'text', mask: { domain: 'x' } } as const;
+
+  it('whose address and text share a domain is refused, because their tokens could be equal', () => {
+    const declaration = { ...loginEvents, columns: [address, text] };
+
+    expect(() => chunkMasker(parseKeyset(KEYSET_JSON), 'recoverable', declaration)).toThrow(
+      'columns a and b: expected one type in domain x, got address and text',
+    );
+  });
+
+  it.each(['', 'a\0b', "x'", 'é'])('whose domain is %j is refused', (domain) => {
+    const declaration = { ...loginEvents, columns: [{ ...text, mask: { domain } }] };
+
+    expect(() => chunkMasker(parseKeyset(KEYSET_JSON), 'recoverable', declaration)).toThrow(
+      'column b: expected a domain of letters a-z, digits and _, a letter first',
+    );
+  });
+});
+
 describe('unmask', () => {
   it.each(columns)('gives back every value of $name', ({ column, values }) => {
     const batch = values(400);
