@@ -23,8 +23,12 @@ export interface Stages {
   readonly writer: Writer;
 }
 
-/** Records that are parsed, masked and sent at a time: large enough for the lockstep cipher, small enough to overlap. */
-const CHUNK = 250;
+/**
+ * Records that are parsed, masked and sent at a time. The first chunk is small, so that Postgres starts early, and the
+ * later ones are large enough for the lockstep cipher but not so large that it waits for them.
+ */
+const FIRST_CHUNK = 64;
+const LARGEST_CHUNK = 512;
 
 /** Parses, masks and writes one batch. Parsing and masking run while Postgres takes the rows before. */
 export async function ingestBatch(
@@ -35,7 +39,7 @@ export async function ingestBatch(
   const rejected: Rejection[] = [];
   const repeats: Repeat[] = [];
   function* storable() {
-    for (const chunk of parseBatch(declaration, records, CHUNK)) {
+    for (const chunk of parseBatch(declaration, records, FIRST_CHUNK, LARGEST_CHUNK)) {
       rejected.push(...chunk.rejected);
       repeats.push(...chunk.repeats);
       if (chunk.events.length > 0) yield mask(chunk);

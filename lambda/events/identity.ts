@@ -10,7 +10,6 @@ export const EVENT_ID_FIELD = 'EventId';
 export const EVENT_ID_ATTRIBUTE = 'EventId';
 export const EVENT_TIME_ATTRIBUTE = 'EventTime';
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const ISO_8601 = /^(\d{4})-(\d{2})-(\d{2})(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/;
 /** Smaller numbers are seconds, as LocalStack 0.14 sends them: 10^11 ms is March 1973, 10^11 s the year 5138. */
 const SMALLEST_MILLISECONDS = 1e11;
@@ -27,9 +26,23 @@ export const MILLISECONDS_A_DAY = 86_400_000;
  */
 export function eventId(record: SQSRecord): string {
   const text = attribute(record, EVENT_ID_ATTRIBUTE) ?? record.messageId;
-  if (UUID.test(text)) return text;
+  if (isUuid(text)) return text;
   const lower = text.toLowerCase();
-  return UUID.test(lower) ? lower : uuidFromText(text);
+  return isUuid(lower) ? lower : uuidFromText(text);
+}
+
+const HYPHEN = 0x2d;
+const [ZERO, NINE, A, F] = [0x30, 0x39, 0x61, 0x66];
+
+/** True for a UUID in lower case. By characters, because a pattern takes ten times as long, once for every message. */
+function isUuid(text: string): boolean {
+  if (text.length !== 36) return false;
+  for (let i = 0; i < 36; i++) {
+    const char = text.charCodeAt(i);
+    const isHex = (char >= ZERO && char <= NINE) || (char >= A && char <= F);
+    if (i === 8 || i === 13 || i === 18 || i === 23 ? char !== HYPHEN : !isHex) return false;
+  }
+  return true;
 }
 
 function uuidFromText(text: string): string {

@@ -1,6 +1,6 @@
 import type { SQSRecord } from 'aws-lambda';
 import { type Column, isMasked, type TableDeclaration } from './declaration.ts';
-import { type FieldValue, parseField } from './fields.ts';
+import { type FieldParser, type FieldValue, fieldParser } from './fields.ts';
 import {
   EVENT_ID_FIELD,
   eventId,
@@ -11,6 +11,9 @@ import {
   wasReceivedBefore,
 } from './identity.ts';
 import { FieldError, type Rejection } from './rejection.ts';
+
+/** The message's body as a whole, as rejections name it. */
+const BODY_FIELD = 'body';
 
 /** What makes an event one event, whatever its columns hold. Unique in the table: (date, eventId). */
 export interface EventIdentity {
@@ -48,17 +51,39 @@ export interface ParsedChunk {
  * Parses and validates a whole batch, a chunk at a time, so that a caller can pass rows on while later ones are
  * still text. Every record comes out once: as an event, as a rejection, or as a repeat of an event of this batch.
  *
- * @param chunkSize records a chunk
+ * @param chunkSize records of the first chunk; each further one has twice as many, up to `largestChunk`
+ * @param largestChunk @default chunkSize
  */
 export function* parseBatch(
   declaration: TableDeclaration,
   records: readonly SQSRecord[],
   chunkSize: number,
+  largestChunk: number = chunkSize,
 ): Generator<ParsedChunk, void, void> {
+  const fields = declaration.columns.map(fieldOf);
   const days = new Map<number, Day>();
-  for (let start = 0; start < records.length; start += chunkSize) {
-    yield parseChunk(declaration, records.slice(start, start + chunkSize), days);
+  let size = chunkSize;
+  for (let start = 0; start < records.length; ) {
+    const end = start + size;
+    yield parseChunk(fields, records.slice(start, end), days);
+    start = end;
+    size = Math.min(size * 2, largestChunk);
   }
+}
+
+/** One field of the event, ready to be read from a body. */
+interface Field {
+  /** Its path in the body, as rejections name it. */
+  readonly path: string;
+  readonly source: readonly string[];
+  readonly parse: FieldParser;
+  readonly kind: ParsedColumn['kind'];
+}
+
+function fieldOf(column: Column): Field {
+  const { source } = column;
+  const kind = isMasked(column) ? 'canonical' : 'plain';
+  return { path: fieldPath(column), source, parse: fieldParser(column), kind };
 }
 
 /** What a batch has seen of one UTC day. */
@@ -69,20 +94,20 @@ interface Day {
 }
 
 function parseChunk(
-  { columns }: TableDeclaration,
+  fields: readonly Field[],
   records: readonly SQSRecord[],
   days: Map<number, Day>,
 ): ParsedChunk {
   const events: EventIdentity[] = [];
-  const values = columns.map((): FieldValue[] => []);
+  const values = fields.map((): FieldValue[] => []);
   const rejected: Rejection[] = [];
   const repeats: Repeat[] = [];
-  const row: FieldValue[] = new Array(columns.length);
+  const row: FieldValue[] = new Array(fields.length);
   for (const record of records) {
     const { messageId } = record;
     // Without an id a failure could not be named in the response, and what is not named is acknowledged.
     if (!messageId) throw new TypeError('record without messageId');
-    const parsed = parseRecord(columns, record, row);
+    const parsed = parseRecord(fields, record, row);
     if ('code' in parsed) {
       rejected.push(parsed);
       continue;
@@ -97,7 +122,9 @@ function parseChunk(
     events.push({ messageId, eventId: parsed.eventId, date, redelivered: wasReceivedBefore(record) });
     for (let i = 0; i < row.length; i++) values[i]!.push(row[i]!);
   }
-  return { events, columns: columns.map((column, i) => parsedColumn(column, values[i]!)), rejected, repeats };
+  // A field's parser gives what its kind says, for every value.
+  const columns = fields.map(({ kind }, i) => ({ kind, values: values[i]! }) as ParsedColumn);
+  return { events, columns, rejected, repeats };
 }
 
 function dayOf(time: number, days: Map<number, Day>): Day {
@@ -110,12 +137,6 @@ function dayOf(time: number, days: Map<number, Day>): Day {
   return day;
 }
 
-function parsedColumn(column: Column, values: FieldValue[]): ParsedColumn {
-  return isMasked(column)
-    ? { kind: 'canonical', values: values as (Uint8Array | null)[] }
-    : { kind: 'plain', values: values as (string | number | null)[] };
-}
-
 interface ParsedRecord {
   readonly eventId: string;
   /** Milliseconds since 1970 UTC. */
@@ -125,33 +146,28 @@ interface ParsedRecord {
 /**
  * One record: its identity, or the first rule that it breaks.
  *
- * @param row takes the field values, one for each column
+ * @param row takes the field values
  */
 function parseRecord(
-  columns: readonly Column[],
+  fields: readonly Field[],
   record: SQSRecord,
   row: FieldValue[],
 ): ParsedRecord | Rejection {
-  let column: Column | undefined;
-  let field = 'body';
+  let name = BODY_FIELD;
   try {
     const body = parseBody(record.body);
-    for (let i = 0; i < columns.length; i++) {
-      column = columns[i]!;
-      row[i] = parseField(column, valueAt(body, column.source));
+    for (let i = 0; i < fields.length; i++) {
+      const { path, source, parse } = fields[i]!;
+      name = path;
+      row[i] = parse(valueAt(body, source));
     }
-    column = undefined;
-    field = SENT_TIME_FIELD;
+    name = SENT_TIME_FIELD;
     const time = sentTime(record);
-    field = EVENT_ID_FIELD;
+    name = EVENT_ID_FIELD;
     return { eventId: eventId(record), sentTime: time };
   } catch (error) {
-    if (!(error instanceof FieldError)) throw error;
-    return {
-      messageId: record.messageId,
-      field: column === undefined ? field : fieldPath(column),
-      code: error.code,
-    };
+    if (error instanceof FieldError) return { messageId: record.messageId, field: name, code: error.code };
+    throw error;
   }
 }
 

@@ -139,7 +139,6 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
   return {
     async write(source, deadline) {
       const chunks = replayable(source);
-      if (chunks.isEmpty()) return report({});
       for (let attempt = 1; ; attempt++) {
         if (deadline.remaining() === 0) return retryAll(chunks.all());
         try {
@@ -148,6 +147,8 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
             : nextAttempt(sortRows(chunks.all()), deadline));
         } catch (error) {
           if (!isDatabaseFault(error) || chunks.failed()) throw error;
+          // The statement is sent before the first row is known, and where there is none nothing has failed.
+          if (chunks.isEmpty()) return report({});
           const failure = classify(error, index);
           log.warn('write failed', { code: errorCode(error), attempt });
           if (failure === 'slow') return inHalves(sortRows(chunks.all()), deadline);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Column } from '../../../lambda/events/declaration.ts';
-import { type FieldValue, parseField } from '../../../lambda/events/fields.ts';
+import { type FieldValue, fieldParser } from '../../../lambda/events/fields.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
 import { type FieldCode, FieldError } from '../../../lambda/events/rejection.ts';
 
@@ -41,7 +41,7 @@ describe('every field of a login event', () => {
   it.each(FIELDS)('%s refuses with an error that does not hold the value', (field) => {
     const sentinel = 'sentinel-203.0.113.7\0';
 
-    expect(() => parseField(columnOf(field), sentinel)).toThrow(
+    expect(() => fieldParser(columnOf(field))(sentinel)).toThrow(
       expect.toSatisfy(
         (error: unknown) => error instanceof FieldError && !everythingOf(error).includes('sentinel'),
       ),
@@ -99,7 +99,7 @@ describe('an optional field', () => {
       { column: 'c', source: ['c'], type: 'version', optional: true },
     ];
 
-    expect(columns.flatMap((column) => [parseField(column, null), parseField(column, undefined)])).toEqual(
+    expect(columns.flatMap((column) => [fieldParser(column)(null), fieldParser(column)(undefined)])).toEqual(
       Array(6).fill(null),
     );
   });
@@ -333,7 +333,7 @@ interface Refusal {
 /** What became of a value: the field's value, or the code with which it was refused. */
 function outcome(field: string, value: unknown): FieldValue | Refusal {
   try {
-    return parseField(columnOf(field), value);
+    return fieldParser(columnOf(field))(value);
   } catch (error) {
     if (error instanceof FieldError) return { refused: error.code };
     throw error;
