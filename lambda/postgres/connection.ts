@@ -84,6 +84,8 @@ export async function withClient<T>(url: string, work: (client: ClientBase) => P
     connectionTimeoutMillis: PATIENCE,
     application_name: 'vizard',
   });
+  // The statement that waits is told as well; without a listener the process would end.
+  client.on('error', () => {});
   try {
     await client.connect();
     return await work(client);

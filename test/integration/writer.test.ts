@@ -80,7 +80,7 @@ describe('a fault of the database', () => {
     await invoke(records(10));
     await withClient(database.url, (client) =>
       client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                    WHERE datname = current_database() AND application_name = 'vizard'`),
+                    WHERE datname = current_database() AND application_name = 'vizard' AND pid <> pg_backend_pid()`),
     );
 
     expect(await invoke(records(10))).toEqual([]);
