@@ -15,6 +15,8 @@ function onPostgres(name: string) {
 
 export default defineConfig({
   test: {
+    // Most of the time is spent waiting for other processes.
+    maxWorkers: 3,
     projects: [
       // Pure code without state of its own: isolation would load every module again for each file.
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false } },
