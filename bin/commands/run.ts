@@ -50,7 +50,7 @@ export async function run(options: RunOptions): Promise<number> {
     const servers = await startServers({ ...options, queue: queueGiven });
     const queue = openQueue(servers.queue);
     try {
-      await prepare(queue, servers.queue, servers.databaseUrl, options);
+      await prepare(queue, servers.databaseUrl, options);
       if (options.follow) progress.note(`queue ${servers.queue.queueUrl}\ndatabase ${servers.databaseUrl}`);
       const config: Config = { databaseUrl: servers.databaseUrl, keyset, masking: options.masking };
       const summary = await ingest({ queue, lines, config, options, progress, signal: stop.signal });
@@ -125,12 +125,7 @@ async function ingest({ queue, lines, config, options, progress, signal }: Inges
 }
 
 /** Brings the schema up and looks whether the queue is there, so that what is wrong is said before anything is sent. */
-async function prepare(
-  queue: Queue,
-  address: QueueAddress,
-  databaseUrl: string,
-  options: RunOptions,
-): Promise<void> {
+async function prepare(queue: Queue, databaseUrl: string, options: RunOptions): Promise<void> {
   const place =
     options.databaseUrl === undefined ? 'the embedded database' : `the database at ${hostOf(databaseUrl)}`;
   try {
@@ -139,14 +134,7 @@ async function prepare(
     if (!isDatabaseFault(error)) throw error;
     throw new VizardError(`${place} cannot be used (${errorCode(error)}); check --database-url`);
   }
-  try {
-    await queue.state();
-  } catch (error) {
-    const { name, code } = error as { name?: string; code?: string };
-    throw new VizardError(
-      `the queue ${address.queueUrl} cannot be reached (${code ?? name}); check --queue-url and --endpoint-url`,
-    );
-  }
+  await queue.state();
 }
 
 function hostOf(databaseUrl: string): string {

@@ -29,11 +29,6 @@ export async function send(file: string, options: SendOptions): Promise<number> 
         process.stdout.write(`  line ${line} was refused by the queue: ${code}\n`);
     }
     return stop.exitCode() || (refused.length > 0 ? 1 : 0);
-  } catch (error) {
-    const { name, code } = error as { name?: string; code?: string };
-    throw new VizardError(
-      `the queue ${target.queueUrl} cannot be reached (${code ?? name}); check --queue-url`,
-    );
   } finally {
     queue.close();
     await target.stop?.();

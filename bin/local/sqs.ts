@@ -10,13 +10,14 @@ import {
   SQSClient,
   type SQSClientConfig,
 } from '@aws-sdk/client-sqs';
+import { VizardError } from '../../lambda/errors.ts';
 
 /** SQS takes and gives at most this many messages a call. */
 const CALL_SIZE = 10;
 /** SQS takes at most this many bytes a call, and so a message. */
 const CALL_BYTES = 1024 * 1024;
 
-/** One queue, spoken to over the SQS protocol. Every method throws the SDK's error when the queue can't be reached. */
+/** One queue, spoken to over the SQS protocol. Every method throws a VizardError when the queue can't be reached. */
 export interface Queue {
   /** Sends bodies in their order. @returns for each the messageId, or the code with which SQS refused it */
   send(bodies: readonly string[]): Promise<({ messageId: string } | { refused: string })[]>;
@@ -46,7 +47,22 @@ export interface QueueAddress {
 
 export function openQueue({ queueUrl, endpointUrl }: QueueAddress): Queue {
   const client = new SQSClient(clientConfig(endpointUrl ?? queueUrl));
+  client.middlewareStack.add(
+    (next) => (args) => next(args).catch((error: unknown) => Promise.reject(explain(error))),
+    {
+      step: 'initialize',
+      name: 'explainFailure',
+    },
+  );
   const QueueUrl = queueUrl;
+
+  function explain(error: unknown): unknown {
+    const { name, code } = error as { name?: string; code?: string };
+    if (name === 'AbortError') return error;
+    return new VizardError(
+      `the queue ${queueUrl} cannot be reached (${code ?? name}); check --queue-url and --endpoint-url`,
+    );
+  }
 
   async function sendCall(bodies: readonly string[]) {
     const Entries = bodies.map((MessageBody, i) => ({ Id: String(i), MessageBody }));

@@ -38,7 +38,10 @@ export interface Cli {
 /** The command line in a working directory of its own, gone after the test. */
 export function useCli(): () => Cli {
   const directories: string[] = [];
+  const children: ChildProcess[] = [];
   afterEach(() => {
+    // Only what a failed test has left running; its keeper then ends the database.
+    for (const child of children.splice(0)) if (child.exitCode === null) child.kill('SIGKILL');
     for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
   });
   return () => {
@@ -46,7 +49,11 @@ export function useCli(): () => Cli {
     // As root, PostgreSQL runs as another user, which has to get through to its data.
     chmodSync(directory, 0o755);
     directories.push(directory);
-    const start = (args: readonly string[], options: CliOptions = {}) => startCli(directory, args, options);
+    const start = (args: readonly string[], options: CliOptions = {}) => {
+      const running = startCli(directory, args, options);
+      children.push(running.child);
+      return running;
+    };
     return { directory, start, run: (args, options) => start(args, options).result };
   };
 }
