@@ -49,26 +49,21 @@ export async function ingestBatch(
   return settle(records.length, rejected, repeats, written);
 }
 
-/** Adds the repeats, each of which ends as the message does whose row stands for it. */
+/** Adds the repeats. One whose first message is not stored is no duplicate; it comes again, and may be better. */
 function settle(
   received: number,
   rejected: readonly Rejection[],
   repeats: readonly Repeat[],
   { stored, duplicates, refused, retry }: WriteReport,
 ): BatchReport {
-  const refusals = new Map(refused.map((refusal) => [refusal.messageId, refusal]));
-  const retries = new Set(retry);
-  const alsoRefused = repeats.flatMap(({ messageId, of }) => {
-    const refusal = refusals.get(of);
-    return refusal === undefined ? [] : [{ ...refusal, messageId }];
-  });
-  const alsoRetried = repeats.filter(({ of }) => retries.has(of)).map(({ messageId }) => messageId);
+  const failed = new Set([...refused.map(({ messageId }) => messageId), ...retry]);
+  const again = repeats.filter(({ of }) => failed.has(of)).map(({ messageId }) => messageId);
   const report: BatchReport = {
     received,
     stored,
-    duplicates: duplicates + repeats.length - alsoRefused.length - alsoRetried.length,
-    rejected: [...rejected, ...refused, ...alsoRefused],
-    retried: [...retry, ...alsoRetried],
+    duplicates: duplicates + repeats.length - again.length,
+    rejected: [...rejected, ...refused],
+    retried: [...retry, ...again],
   };
   const accounted = report.stored + report.duplicates + report.rejected.length + report.retried.length;
   // What is not accounted for would be acknowledged and lost.

@@ -1,12 +1,11 @@
 import type { Config } from '../../lambda/config.ts';
-import { VizardError } from '../../lambda/errors.ts';
+import { DatabaseFailure, VizardError } from '../../lambda/errors.ts';
 import type { Masking } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { createFunction } from '../../lambda/function.ts';
 import type { Log } from '../../lambda/log.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
-import { errorCode, isDatabaseFault } from '../../lambda/postgres/sqlstate.ts';
 import { runEventSourceMapping } from '../local/event-source-mapping.ts';
 import { startServers } from '../local/instance.ts';
 import { resolveKeyset } from '../local/keyset-file.ts';
@@ -126,13 +125,13 @@ async function ingest({ queue, lines, config, options, progress, signal }: Inges
 
 /** Brings the schema up and looks whether the queue is there, so that what is wrong is said before anything is sent. */
 async function prepare(queue: Queue, databaseUrl: string, options: RunOptions): Promise<void> {
-  const place =
-    options.databaseUrl === undefined ? 'the embedded database' : `the database at ${hostOf(databaseUrl)}`;
   try {
     await withClient(databaseUrl, (client) => migrate(client, loginEvents));
   } catch (error) {
-    if (!isDatabaseFault(error)) throw error;
-    throw new VizardError(`${place} cannot be used (${errorCode(error)}); check --database-url`);
+    if (!(error instanceof DatabaseFailure)) throw error;
+    const place =
+      options.databaseUrl === undefined ? 'the embedded database' : `the database at ${hostOf(databaseUrl)}`;
+    throw new VizardError(`${place} cannot be used (${error.code}); check --database-url`);
   }
   await queue.state();
 }

@@ -1,6 +1,5 @@
-import { VizardError } from '../../lambda/errors.ts';
+import { DatabaseFailure, VizardError } from '../../lambda/errors.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { errorCode, isDatabaseFault } from '../../lambda/postgres/sqlstate.ts';
 import { isKept, readInstance } from '../local/instance.ts';
 import { startPostgres } from '../local/postgres.ts';
 import { readTable, renderTable } from '../local/view.ts';
@@ -20,8 +19,8 @@ export async function show(options: ShowOptions): Promise<number> {
     process.stdout.write(`${options.json ? JSON.stringify(view) : renderTable(view, loginEvents)}\n`);
     return 0;
   } catch (error) {
-    if (!isDatabaseFault(error)) throw error;
-    throw new VizardError(`the database cannot be read (${errorCode(error)}); check --database-url`);
+    if (!(error instanceof DatabaseFailure)) throw error;
+    throw new VizardError(`the database cannot be read (${error.code}); check --database-url`);
   } finally {
     await database.stop?.();
   }

@@ -32,7 +32,7 @@ export type ParsedColumn =
   /** Canonical bytes: personal data that only the masker takes. */
   | { readonly kind: 'canonical'; readonly values: readonly (Uint8Array | null)[] };
 
-/** A message that carries the same event as an earlier one of the batch and shares its fate. */
+/** A message that carries the same event as an earlier one of the batch. */
 export interface Repeat {
   readonly messageId: string;
   /** The message whose row stands for both. */

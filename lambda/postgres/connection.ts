@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type ClientBase, Pool, type PoolClient } from 'pg';
 import type { Deadline } from '../deadline.ts';
-import { errorCode } from './sqlstate.ts';
+import { DatabaseFailure } from '../errors.ts';
+import { errorCode, isDatabaseFault } from './sqlstate.ts';
 
 /** A connection for the time of one piece of work. */
 export interface Database {
@@ -27,7 +27,6 @@ export function openDatabase(url: string, onIdleError: (code: string) => void): 
   const pool = new Pool({
     connectionString: url,
     max: 1,
-    connectionTimeoutMillis: CONNECT_TIMEOUT,
     // Timers do not run while the environment is frozen, and a warm connection is what we want to keep.
     idleTimeoutMillis: 0,
     keepAlive: true,
@@ -37,14 +36,23 @@ export function openDatabase(url: string, onIdleError: (code: string) => void): 
 
   return {
     async use(deadline, work) {
-      const client = await acquire(pool, deadline);
+      // Ends with the invocation: an attempt that hangs must not keep the pool's only place from the next one.
+      pool.options.connectionTimeoutMillis = Math.max(1, Math.min(CONNECT_TIMEOUT, deadline.remaining()));
+      const client = await pool.connect();
+      // The pool does not listen while the client is out, and the statement that waits is told as well.
+      client.on('error', ignore);
       let released = false;
       const release = (evict: boolean) => {
-        if (!released) client.release(evict);
+        if (released) return;
         released = true;
+        client.release(evict);
+        client.off('error', ignore);
       };
       // Closing the socket rejects whatever waits for the server.
-      const cut = setTimeout(release, deadline.remaining() + GRACE, true);
+      const cut = setTimeout(() => {
+        client.connection.stream.destroy();
+        release(true);
+      }, deadline.remaining() + GRACE);
       try {
         const result = await work(client);
         release(false);
@@ -58,26 +66,16 @@ export function openDatabase(url: string, onIdleError: (code: string) => void): 
   };
 }
 
-/** @throws the connection attempt's error, or a ETIMEDOUT when the deadline comes first */
-async function acquire(pool: Pool, deadline: Deadline): Promise<PoolClient> {
-  const connecting = pool.connect();
-  const timeout = new AbortController();
-  const timedOut = sleep(deadline.remaining(), undefined, { signal: timeout.signal });
-  try {
-    const client = await Promise.race([connecting, timedOut]);
-    if (client !== undefined) return client;
-  } finally {
-    timeout.abort();
-    timedOut.catch(() => {});
-  }
-  connecting.then((client) => client.release()).catch(() => {});
-  throw Object.assign(new Error('no connection before the deadline'), { code: 'ETIMEDOUT' });
-}
+function ignore(): void {}
 
 /** Milliseconds that a person waits for a connection. */
 const PATIENCE = 10_000;
 
-/** Runs work on a connection of its own, for what happens once: the migration, a look at the table. */
+/**
+ * Runs work on a connection of its own, for what happens once: the migration, a look at the table.
+ *
+ * @throws DatabaseFailure in place of pg's own errors, whose detail may quote a row
+ */
 export async function withClient<T>(url: string, work: (client: ClientBase) => Promise<T>): Promise<T> {
   const client = new Client({
     connectionString: url,
@@ -85,10 +83,14 @@ export async function withClient<T>(url: string, work: (client: ClientBase) => P
     application_name: 'vizard',
   });
   // The statement that waits is told as well; without a listener the process would end.
-  client.on('error', () => {});
+  client.on('error', ignore);
   try {
     await client.connect();
     return await work(client);
+  } catch (error) {
+    throw isDatabaseFault(error)
+      ? new DatabaseFailure('the database cannot be used', errorCode(error))
+      : error;
   } finally {
     await client.end();
   }

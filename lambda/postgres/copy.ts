@@ -13,15 +13,18 @@ export function copyStatement(declaration: TableDeclaration): string {
 /**
  * Runs a query that ends with COPY FROM STDIN and feeds it; chunks are sent while later ones are still being made.
  *
+ * @returns how many rows the table took
  * @throws the server's error, or what the chunks throw; then the server has discarded all rows
  */
-export async function copyInto(client: ClientBase, sql: string, chunks: Iterable<string>): Promise<void> {
+export async function copyInto(client: ClientBase, sql: string, chunks: Iterable<string>): Promise<number> {
   // A batch is at most 6 MB, so all of it may wait in memory: no back-pressure, the server reads while we mask.
   const stream = client.query(copyFrom(sql, { highWaterMark: 64 * 1024 * 1024 }));
   const finished = once(stream, 'finish');
   let failed = false;
   stream.on('error', () => {
     failed = true;
+    // Else it would go on to send what is still buffered, on a connection that it has let go of.
+    stream.destroy();
   });
   finished.catch(() => {});
   try {
@@ -38,6 +41,7 @@ export async function copyInto(client: ClientBase, sql: string, chunks: Iterable
   }
   if (!failed) stream.end();
   await finished;
+  return stream.rowCount;
 }
 
 /**

@@ -27,9 +27,10 @@ export async function migrate(client: ClientBase, declaration: TableDeclaration)
     await client.query(`SELECT pg_advisory_xact_lock(hashtext('vizard ${declaration.table}'))`);
     for (const statement of schemaStatements(declaration)) await client.query(statement);
     await checkColumns(client, declaration);
+    await checkIndex(client, declaration);
     await client.query('COMMIT');
   } catch (error) {
-    await client.query('ROLLBACK');
+    await client.query('ROLLBACK').catch(() => {});
     throw error;
   }
 }
@@ -104,5 +105,21 @@ async function checkColumns(client: ClientBase, declaration: TableDeclaration): 
         `table ${table}: column ${column.column} expected room for ${needed} characters, got varchar(${length}); widen it`,
       );
     }
+  }
+}
+
+/** IF NOT EXISTS looks at the name only, and an index that is not this one would let rows double. */
+async function checkIndex(client: ClientBase, declaration: TableDeclaration): Promise<void> {
+  const index = idempotencyIndex(declaration);
+  const { rows } = await client.query(
+    `SELECT 1 FROM pg_index
+     WHERE indexrelid = $1::regclass AND indrelid = $2::regclass AND indisunique AND indisvalid AND indpred IS NULL
+       AND pg_get_indexdef(indexrelid, 1, false) = $3 AND pg_get_indexdef(indexrelid, 2, false) = $4 AND indnkeyatts = 2`,
+    [index, declaration.table, DATE_COLUMN, ID_COLUMN],
+  );
+  if (rows.length === 0) {
+    throw new VizardError(
+      `index ${index}: expected a valid unique index of ${declaration.table} (${DATE_COLUMN}, ${ID_COLUMN}); drop it`,
+    );
   }
 }

@@ -37,6 +37,8 @@ export interface Writer {
 const MAX_ATTEMPTS = 4;
 /** Longest wait before the second attempt; it doubles with each further one. Milliseconds. */
 const BACKOFF = 100;
+/** Kept for the COMMIT of a batch whose bad rows are still being looked for. Milliseconds. */
+const COMMIT_TIME = 500;
 
 export function createWriter(declaration: TableDeclaration, database: Database, log: Log): Writer {
   const index = idempotencyIndex(declaration);
@@ -55,40 +57,47 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
         yield again === 0 ? copyLines(chunk) : copyLines(chunk, (row) => !chunk.events[row]!.redelivered);
       }
     }
-    await copyInto(client, `${beginStatement(deadline)}; ${copy}`, lines());
-    const again =
-      redelivered > 0
-        ? await insertRows(
-            client,
-            insert,
-            sortRows(seen, (event) => event.redelivered),
-          )
-        : 0;
+    const copied = await copyInto(client, `${beginStatement(deadline)}; ${copy}`, lines());
+    const fresh = seen.reduce((sum, { events }) => sum + events.length, 0) - redelivered;
+    if (copied !== fresh)
+      throw new DatabaseFailure(`the table took ${copied} of ${fresh} rows: a trigger drops some`, 'copy');
+    const rest = sortRows(seen, (event) => event.redelivered);
+    const again = redelivered > 0 ? await insertRows(client, insert, rest) : 0;
     await client.query('COMMIT');
-    const total = seen.reduce((sum, { events }) => sum + events.length, 0);
-    return report({ stored: total - redelivered + again, duplicates: redelivered - again });
+    return report({ stored: fresh + again, duplicates: redelivered - again });
   }
 
   /** Inserts what is not there yet; rows that the database refuses are found by bisecting. */
   async function insertBatch(client: PoolClient, rows: SortedRows, deadline: Deadline): Promise<WriteReport> {
     await client.query(beginStatement(deadline));
-    const result = await insertBisecting(client, rows);
+    const result = await insertBisecting(client, rows, deadline);
     await client.query('COMMIT');
     return result;
   }
 
-  async function insertBisecting(client: PoolClient, rows: SortedRows): Promise<WriteReport> {
+  async function insertBisecting(
+    client: PoolClient,
+    rows: SortedRows,
+    deadline: Deadline,
+  ): Promise<WriteReport> {
     const count = rows.events.length;
+    // What has been found good so far is worth more than knowing the rest.
+    if (deadline.remaining() < COMMIT_TIME) return retryAll([rows]);
     await client.query('SAVEPOINT bisect');
     try {
       const stored = await insertRows(client, insert, rows);
+      await client.query('RELEASE SAVEPOINT bisect');
       return report({ stored, duplicates: count - stored });
     } catch (error) {
       if (classify(error, index) !== 'row') throw error;
-      await client.query('ROLLBACK TO SAVEPOINT bisect');
+      // Released as well, because every open savepoint holds a lock of the server's.
+      await client.query('ROLLBACK TO SAVEPOINT bisect; RELEASE SAVEPOINT bisect');
       if (count === 1) return report({ refused: [refusal(rows.events[0]!.messageId, error)] });
       const [left, right] = halves(rows);
-      return merge(await insertBisecting(client, left), await insertBisecting(client, right));
+      return merge(
+        await insertBisecting(client, left, deadline),
+        await insertBisecting(client, right, deadline),
+      );
     }
   }
 
@@ -129,7 +138,7 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
     for (const half of halves(rows)) {
       const part = await nextAttempt(half, deadline).catch((error: unknown) => {
         log.warn('half a batch failed', { code: errorCode(error) });
-        return report({ retry: half.events.map(({ messageId }) => messageId) });
+        return retryAll([half]);
       });
       result = merge(result, part);
     }
@@ -164,7 +173,7 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
   };
 }
 
-function retryAll(chunks: readonly StorableChunk[]): WriteReport {
+function retryAll(chunks: readonly Pick<StorableChunk, 'events'>[]): WriteReport {
   return report({ retry: chunks.flatMap(({ events }) => events.map(({ messageId }) => messageId)) });
 }
 

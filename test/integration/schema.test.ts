@@ -102,6 +102,22 @@ describe('the migration', () => {
     expect(await columns()).toEqual(before);
   });
 
+  it.each([
+    ['is not unique', 'CREATE INDEX user_logins_event_key ON user_logins (create_date, event_id)'],
+    ['has other columns', 'CREATE UNIQUE INDEX user_logins_event_key ON user_logins (event_id, create_date)'],
+    [
+      'covers some rows',
+      `CREATE UNIQUE INDEX user_logins_event_key ON user_logins (create_date, event_id) WHERE locale = 'RU'`,
+    ],
+  ])('refuses an index of the right name that %s, because rows would double', async (_name, ddl) => {
+    await migrate(database.client, loginEvents);
+    await database.client.query(`DROP INDEX user_logins_event_key; ${ddl}`);
+
+    await expect(migrate(database.client, loginEvents)).rejects.toThrow(
+      'index user_logins_event_key: expected a valid unique index of user_logins (create_date, event_id)',
+    );
+  });
+
   it('adds a column that the declaration has got since', async () => {
     await migrate(database.client, loginEvents);
     const grown: TableDeclaration = {

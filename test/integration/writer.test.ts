@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { SQSRecord } from 'aws-lambda';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
@@ -18,6 +20,45 @@ async function storedIds(): Promise<Set<string>> {
 
 function idsOf(batch: readonly SQSRecord[]): string[] {
   return batch.map(({ messageId }) => messageId);
+}
+
+/** Resolves when a connection of the function under test waits for a lock. */
+async function waitForLockWait(): Promise<{ pid: number }[]> {
+  return vi.waitFor(
+    async () => {
+      const rows = await database.rows<{ pid: number }>(
+        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      if (rows.length === 0) throw new Error('nobody waits yet');
+      return rows;
+    },
+    { timeout: 10_000, interval: 20 },
+  );
+}
+
+/** A way to the database that never answers its first connection. */
+async function startSilentProxy(databaseUrl: string): Promise<{ url: string; close(): void }> {
+  const target = new URL(databaseUrl);
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    const isFirst = sockets.length === 0;
+    sockets.push(socket);
+    socket.on('error', () => {});
+    if (isFirst) return;
+    const upstream = connect(Number(target.port), target.hostname);
+    sockets.push(upstream);
+    upstream.on('error', () => {});
+    socket.pipe(upstream).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: Object.assign(new URL(databaseUrl), { port: String(port) }).href,
+    close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
 }
 
 describe('a row that only the database refuses', () => {
@@ -49,7 +90,7 @@ describe('a row that only the database refuses', () => {
     );
   });
 
-  it('takes the repeats of its event with it', async () => {
+  it('does not make duplicates of the repeats of its event: they come again', async () => {
     await refuse();
     const { invoke, reports } = createFunction({ databaseUrl: database.url });
     const attributes = { EventId: 'one-event' };
@@ -58,7 +99,9 @@ describe('a row that only the database refuses', () => {
     const failed = await invoke([...bad, ...records(5)]);
 
     expect(new Set(failed)).toEqual(new Set(idsOf(bad)));
-    expect(reports[0]).toMatchObject({ received: 8, stored: 5, duplicates: 0, retried: [] });
+    expect(reports[0]).toMatchObject({ received: 8, stored: 5, duplicates: 0 });
+    expect(reports[0]?.rejected).toHaveLength(1);
+    expect(reports[0]?.retried).toHaveLength(2);
   });
 
   it('is told from one that is there already', async () => {
@@ -87,6 +130,68 @@ describe('a fault of the database', () => {
 
     expect(reports[1]).toMatchObject({ stored: 10 });
     expect(await database.count()).toBe(20);
+  });
+
+  it('that kills the connection in the middle of a statement is mended within the invocation', async () => {
+    const { invoke, reports, log } = createFunction({ databaseUrl: database.url });
+
+    const failed = await withClient(database.url, async (client) => {
+      await client.query('BEGIN; LOCK TABLE user_logins IN ACCESS EXCLUSIVE MODE');
+      const invocation = invoke(records(10));
+      const [waiting] = await waitForLockWait();
+      await client.query('SELECT pg_terminate_backend($1)', [waiting?.pid]);
+      await client.query('ROLLBACK');
+      return invocation;
+    });
+
+    expect(failed).toEqual([]);
+    expect(log.map(({ code }) => code)).toContain('57P01');
+    expect(reports[0]).toMatchObject({ stored: 10 });
+  });
+
+  it('that refuses a COPY whose rows are still on their way does not end the process', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const wide = { user_id: 'x'.repeat(128), device_id: 'y'.repeat(150) };
+    const batch = Array.from({ length: 10_000 }, () => record(loginEvent(wide)));
+
+    const failed = await withClient(database.url, async (client) => {
+      await client.query('BEGIN');
+      await client.query(`INSERT INTO user_logins (create_date, event_id) VALUES ('2023-11-14', $1)`, [
+        batch[100]?.messageId,
+      ]);
+      const invocation = invoke(batch);
+      await waitForLockWait();
+      await client.query('COMMIT');
+      return invocation;
+    });
+
+    expect(failed).toEqual([]);
+    expect(reports[0]).toMatchObject({ stored: 9_999, duplicates: 1 });
+  });
+
+  it('that leaves a connection attempt without an answer does not keep the next invocation waiting', async () => {
+    const proxy = await startSilentProxy(database.url);
+    const { invoke } = createFunction({ databaseUrl: proxy.url });
+    const batch = records(10);
+
+    const first = await invoke(batch, { milliseconds: 2_000 });
+    const second = await invoke(batch, { milliseconds: 20_000 });
+    proxy.close();
+
+    expect([first.length, second.length]).toEqual([10, 0]);
+    expect(await database.count()).toBe(10);
+  });
+
+  it('that drops rows in silence acknowledges none', async () => {
+    await database.client.query(`
+      CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+      CREATE TRIGGER drop_row BEFORE INSERT ON user_logins FOR EACH ROW EXECUTE FUNCTION drop_row()`);
+    const { invoke } = createFunction({ databaseUrl: database.url });
+    try {
+      await expect(invoke(records(3))).rejects.toThrow('the table took 0 of 3 rows');
+    } finally {
+      await database.client.query('DROP FUNCTION drop_row CASCADE');
+    }
   });
 
   it('that is a fault of the deployment blames no record', async () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Client, type QueryResultRow } from 'pg';
-import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
+import { afterAll, beforeAll, beforeEach, inject, vi } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { databaseUrl, TEMPLATE } from './postgres-server.ts';
@@ -32,8 +32,9 @@ export function useDatabase({ empty = false }: TestDatabaseOptions = {}): TestDa
   if (!empty) beforeEach(() => client.query(`TRUNCATE ${loginEvents.table}`).then(() => undefined));
   afterAll(async () => {
     await client.end();
-    // Fails while a pool of the test still holds a connection: a leak is a failure.
-    await withClient(serverUrl, (admin) => admin.query(`DROP DATABASE ${name}`));
+    // Fails while a pool of the test still holds a connection: a leak is a failure. A session takes a moment to end.
+    const drop = () => withClient(serverUrl, (admin) => admin.query(`DROP DATABASE ${name}`));
+    await vi.waitFor(drop, { timeout: 5_000, interval: 100 });
   });
   return {
     url,
