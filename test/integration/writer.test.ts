@@ -151,7 +151,9 @@ describe('a fault of the database', () => {
 
   it('that refuses a COPY whose rows are still on their way does not end the process', async () => {
     const { invoke, reports } = createFunction({ databaseUrl: database.url });
-    const wide = { user_id: 'x'.repeat(128), device_id: 'y'.repeat(150) };
+    const long = '😀'.repeat(32);
+    // More than the buffers of the sockets take.
+    const wide = { user_id: long.repeat(4), device_type: long, locale: long, device_id: 'y'.repeat(150) };
     const batch = Array.from({ length: 10_000 }, () => record(loginEvent(wide)));
 
     const failed = await withClient(database.url, async (client) => {
@@ -180,7 +182,8 @@ describe('a fault of the database', () => {
 
     expect([first.length, second.length]).toEqual([10, 0]);
     expect(await database.count()).toBe(10);
-  });
+    // An attempt is given up after 35 s where the invocation does not end it.
+  }, 15_000);
 
   it('that drops rows in silence acknowledges none', async () => {
     await database.client.query(`
