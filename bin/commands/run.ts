@@ -119,7 +119,7 @@ async function ingest({ queue, lines, config, options, progress, signal }: Inges
     received: counts.received + (sent?.refused.length ?? 0),
     rejected: rejections.size,
     seconds: Math.round(performance.now() - start) / 1000,
-    rejections: [...rejections.values()],
+    rejections: [...rejections.values()].sort(byLine),
   };
 }
 
@@ -167,4 +167,9 @@ function consoleLog(progress: Progress): Log {
       say(message, error ?? code);
     },
   };
+}
+
+/** In the order of the input, where there is one. */
+function byLine(a: Rejected, b: Rejected): number {
+  return (a.line ?? 0) - (b.line ?? 0);
 }

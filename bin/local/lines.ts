@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -6,7 +7,8 @@ import { VizardError } from '../../lambda/errors.ts';
 /** One message body, with the number of its line, from 1. */
 export interface Line {
   readonly line: number;
-  readonly body: string;
+  /** null where the bytes of the line are not UTF-8. */
+  readonly body: string | null;
 }
 
 /**
@@ -27,10 +29,15 @@ export async function openLines(file: string): Promise<AsyncIterable<Line>> {
 }
 
 async function* numbered(input: Readable): AsyncGenerator<Line> {
+  // Read byte by byte: decoding would put U+FFFD in the place of what is not UTF-8, and readline takes U+2028, which
+  // JSON may hold, for the end of a line.
+  input.setEncoding('latin1');
   let line = 0;
   for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
     line++;
-    const body = line === 1 ? text.replace(/^\uFEFF/, '') : text;
-    if (body !== '') yield { line, body };
+    const bytes = Buffer.from(text, 'latin1');
+    if (bytes.length === 0) continue;
+    const body = isUtf8(bytes) ? bytes.toString() : null;
+    yield { line, body: line === 1 && body !== null ? body.replace(/^\uFEFF/, '') : body };
   }
 }

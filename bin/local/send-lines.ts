@@ -7,7 +7,7 @@ import type { Rejected } from './summary.ts';
 export interface Sent {
   /** messageId → line. */
   readonly lines: ReadonlyMap<string, number>;
-  /** Lines that SQS refuses, for their size or for characters that it does not carry. */
+  /** Lines that are not UTF-8, or that SQS refuses for their size or for characters that it does not carry. */
   readonly refused: readonly Rejected[];
 }
 
@@ -23,22 +23,24 @@ export async function sendLines(
 ): Promise<Sent> {
   const sent = new Map<string, number>();
   const refused: Rejected[] = [];
-  let group: Line[] = [];
+  const refuse = (line: number, code: string) => refused.push({ messageId: null, line, field: 'body', code });
+  let group: { line: number; body: string }[] = [];
   const flush = async () => {
     const results = await queue.send(group.map(({ body }) => body));
     results.forEach((result, i) => {
       const { line } = group[i]!;
       if ('messageId' in result) sent.set(result.messageId, line);
-      else refused.push({ messageId: null, line, field: 'body', code: result.refused });
+      else refuse(line, result.refused);
     });
     progress.advance(group.length);
     group = [];
   };
   progress.begin('sent', 0);
   try {
-    for await (const line of lines) {
+    for await (const { line, body } of lines) {
       if (signal.aborted) break;
-      group.push(line);
+      if (body === null) refuse(line, 'utf8');
+      else group.push({ line, body });
       if (group.length === GROUP) await flush();
     }
     if (group.length > 0) await flush();

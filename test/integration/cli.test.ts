@@ -124,6 +124,27 @@ describe('vizard run', () => {
     });
   });
 
+  it('says which lines are no text that a queue carries, and stores the others as they are', async () => {
+    const cli = createCli();
+    const good = JSON.stringify(loginEvent({ user_id: 'a\u2028b' }));
+    const file = join(cli.directory, 'odd.jsonl');
+    const broken = Buffer.from(good.replace('RU', '\xff\xfe'), 'latin1');
+    const lines = [`\uFEFF${good}`, JSON.stringify({ padding: 'x'.repeat(2 ** 20) }), broken, '\u0001', good];
+    writeFileSync(file, Buffer.concat(lines.flatMap((line) => [Buffer.from(line), Buffer.from('\n')])));
+
+    const { json } = await cli.run(['run', '--json', '--input', file]);
+
+    expect(json()).toMatchObject({
+      received: 5,
+      stored: 2,
+      rejections: [
+        { line: 2, messageId: null, code: 'too_long' },
+        { line: 3, messageId: null, code: 'utf8' },
+        { line: 4, messageId: null, code: 'InvalidMessageContents' },
+      ],
+    });
+  });
+
   it('masks irreversibly where it is asked to', async () => {
     const cli = createCli();
     const dataDir = join(cli.directory, 'data');
