@@ -32,7 +32,7 @@ if (options.help) {
 }
 const ROUNDS = options.quick ? 3 : Number(options.rounds);
 const WARM_UP = options.quick ? 1 : 5;
-const ROW_BY_ROW_ROUNDS = 1;
+const ROW_BY_ROW_ROUNDS = options.quick ? 1 : 3;
 const SIZES = [100, 1_000, 10_000];
 
 const postgres = await startPostgres({ durable: true });
