@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { findPackageJSON } from 'node:module';
@@ -56,15 +57,26 @@ const KEEPER = `
  * @throws VizardError when there are none for this machine or the server does not come up
  */
 export async function startPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
+  const { directory, durable = directory !== undefined } = options;
+  if (directory !== undefined) return startIn(resolve(directory), durable, false);
+  const temporary = mkdtempSync(join(tmpdir(), 'vizard-'));
+  try {
+    return await startIn(temporary, durable, true);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** @param temporary the directory goes with the server */
+async function startIn(directory: string, durable: boolean, temporary: boolean): Promise<EmbeddedPostgres> {
   const owner = unprivilegedOwner();
-  const temporary = options.directory === undefined ? mkdtempSync(join(tmpdir(), 'vizard-')) : undefined;
-  const directory = resolve(temporary ?? options.directory!);
   const home = join(directory, 'postgres');
   mkdirSync(home, { recursive: true });
   const password = rememberedPassword(join(directory, 'postgres-password'));
   if (owner !== undefined) {
     chmodSync(directory, 0o711);
-    if (temporary !== undefined) chownSync(temporary, owner.uid, owner.gid);
+    if (temporary) chownSync(directory, owner.uid, owner.gid);
     chownSync(home, owner.uid, owner.gid);
     requireReachable(home, owner);
   }
@@ -73,7 +85,7 @@ export async function startPostgres(options: EmbeddedPostgresOptions = {}): Prom
     `port=${port}`,
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
-    `fsync=${(options.durable ?? options.directory !== undefined) ? 'on' : 'off'}`,
+    `fsync=${durable ? 'on' : 'off'}`,
     // An error quotes the row, its statement may too; clients are told, the log is not.
     'log_min_messages=fatal',
     'log_min_error_statement=panic',
@@ -89,7 +101,7 @@ export async function startPostgres(options: EmbeddedPostgresOptions = {}): Prom
       BIN: binaries(directory, owner),
       PASSWORD: password,
       SETTINGS: settings.map((setting) => `-c ${setting}`).join(' '),
-      TEMPORARY: temporary ?? '',
+      TEMPORARY: temporary ? directory : '',
     },
   });
   const closed = once(keeper, 'close');
@@ -151,7 +163,8 @@ function binaries(directory: string, owner: Owner | undefined): string {
   }
   const copy = join(directory, 'postgresql');
   if (!existsSync(copy)) cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
-  execFileSync('chmod', ['-R', 'a+rX', copy]);
+  // The keeper removes it as the server's user.
+  execFileSync('chown', ['-R', `${owner.uid}:${owner.gid}`, copy]);
   return join(copy, 'bin');
 }
 
