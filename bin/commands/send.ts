@@ -39,7 +39,7 @@ export async function send(file: string, options: SendOptions): Promise<number> 
 async function findQueue(options: SendOptions): Promise<QueueAddress & { stop?: () => Promise<void> }> {
   const { queueUrl, endpointUrl, dataDir } = options;
   if (queueUrl !== undefined) return { queueUrl, endpointUrl };
-  const running = readInstance(dataDir);
+  const running = await readInstance(dataDir);
   if (running !== undefined) return running.queue;
   if (dataDir !== undefined && isKept(dataDir)) return embeddedQueue(options);
   throw new VizardError(

@@ -31,7 +31,7 @@ async function findDatabase({
   dataDir,
 }: ShowOptions): Promise<{ url: string; stop?: () => Promise<void> }> {
   if (databaseUrl !== undefined) return { url: databaseUrl };
-  const running = readInstance(dataDir);
+  const running = await readInstance(dataDir);
   if (running !== undefined) return { url: running.databaseUrl };
   if (dataDir !== undefined && isKept(dataDir)) return startPostgres({ directory: dataDir });
   throw new VizardError(

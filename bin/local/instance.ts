@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { VizardError } from '../../lambda/errors.ts';
 import { VISIBILITY_TIMEOUT } from './event-source-mapping.ts';
@@ -32,7 +34,7 @@ export interface ServerOptions {
 export async function startServers(options: ServerOptions): Promise<Servers> {
   const { dataDir } = options;
   if (dataDir !== undefined) {
-    const running = readInstance(dataDir);
+    const running = await readInstance(dataDir);
     if (running !== undefined)
       throw new VizardError(`${dataDir} is in use by process ${running.pid}; stop it first`);
     mkdirSync(dataDir, { recursive: true });
@@ -62,7 +64,7 @@ export async function startServers(options: ServerOptions): Promise<Servers> {
   return {
     ...servers,
     async stop() {
-      if (readInstance(dataDir)?.pid === process.pid) rmSync(instanceFile(dataDir), { force: true });
+      if ((await readInstance(dataDir))?.pid === process.pid) rmSync(instanceFile(dataDir), { force: true });
       await stop();
     },
   };
@@ -100,13 +102,34 @@ function announce(dataDir: string | undefined, instance: Instance): void {
 }
 
 /** The instance that runs on a directory, or, without one, the one last started from this working directory. */
-export function readInstance(dataDir?: string): Instance | undefined {
+export async function readInstance(dataDir?: string): Promise<Instance | undefined> {
+  let instance: Instance;
   try {
-    const instance = JSON.parse(readFileSync(instanceFile(dataDir), 'utf8')) as Instance;
+    instance = JSON.parse(readFileSync(instanceFile(dataDir), 'utf8')) as Instance;
     process.kill(instance.pid, 0);
-    return instance;
   } catch {
     return undefined;
+  }
+  // Another process may have got the number of one that was killed.
+  const { endpointUrl, queueUrl } = instance.queue;
+  const answering = await Promise.all([endpointUrl ?? queueUrl, instance.databaseUrl].map(answers));
+  return answering.every(Boolean) ? instance : undefined;
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
+
+/** True when something listens at the URL's host and port. */
+async function answers(url: string): Promise<boolean> {
+  const { hostname, port, protocol } = new URL(url);
+  const socket = connect(Number(port) || (DEFAULT_PORTS[protocol] ?? 5432), hostname || 'localhost');
+  socket.setTimeout(1_000, () => socket.destroy(new Error('no answer')));
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }
 

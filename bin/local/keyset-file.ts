@@ -28,8 +28,14 @@ export function resolveKeyset(options: KeysetOptions, onCreated: (file: string) 
   const file = keptFile(options);
   if (file === undefined) return parseKeyset(newKeyset());
   if (!existsSync(file)) {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, newKeyset(), { mode: 0o600 });
+    try {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, newKeyset(), { mode: 0o600 });
+    } catch (error) {
+      throw new VizardError(
+        `keyset file ${file} cannot be written (${(error as NodeJS.ErrnoException).code})`,
+      );
+    }
     onCreated(file);
   }
   return readKeyset(file);

@@ -12,6 +12,7 @@ describe('what cannot be done', () => {
     [['run', '--input', '/nowhere/file'], 'input file /nowhere/file cannot be read (ENOENT)'],
     [['run', '--input', '/'], 'input file / cannot be read (EISDIR)'],
     [['run', '--keyset', '/nowhere/file'], 'keyset file /nowhere/file cannot be read (ENOENT)'],
+    [['run', '--data-dir', '/dev/null'], 'keyset file /dev/null/keyset.json cannot be written (E'],
     [['run', '--batch-size', '10001'], 'Expected a whole number from 1 to 10000'],
     [['run', '--max-receive-count', '0'], 'Expected a whole number from 1 to 1000'],
     [['run', '--masking', 'none'], '--masking: expected recoverable or irreversible'],

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -209,6 +209,19 @@ describe('vizard run', () => {
     const { stored } = interrupted.json() as { stored: number };
     expect(stored).toBeLessThan(299);
     expect(rest.json()).toMatchObject({ stored: 299 - stored });
+  });
+
+  it('starts where one was killed whose process number another has got', async () => {
+    const cli = createCli();
+    const dataDir = join(cli.directory, 'data');
+    mkdirSync(dataDir);
+    const gone = { queueUrl: 'http://127.0.0.1:1/0/q' };
+    const instance: Instance = { pid: process.pid, queue: gone, databaseUrl: 'postgres://127.0.0.1:1/x' };
+    writeFileSync(join(dataDir, 'instance.json'), JSON.stringify(instance));
+
+    const { json } = await cli.run(['run', '--json', '--data-dir', dataDir, '--input', inputFile(cli, 3)]);
+
+    expect(json()).toMatchObject({ received: 3, stored: 2 });
   });
 
   it('leaves no database behind even when it is killed', async () => {
