@@ -1,41 +1,126 @@
 import { ConfigError } from './errors.ts';
 import type { Masking } from './events/declaration.ts';
 import { type Keyset, parseKeyset } from './masking/keyset.ts';
+import { ENV } from './names.ts';
 
-/** Names of the environment variables that the function reads. */
-export const ENV = Object.freeze({
-  databaseUrl: 'DATABASE_URL',
-  maskingKeyset: 'MASKING_KEYSET',
-  masking: 'MASKING',
-});
+/** A Postgres that its URL says all about, user and TLS included. */
+export interface UrlAddress {
+  readonly kind: 'url';
+  readonly url: string;
+}
+
+/** A Postgres on RDS; the user logs in by IAM authentication. */
+export interface IamAddress {
+  readonly kind: 'iam';
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly region: string;
+}
+
+/** A Postgres on RDS whose administrator's login is a secret. What is given here wins over what the secret says. */
+export interface SecretAddress {
+  readonly kind: 'secret';
+  readonly arn: string;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly database?: string | undefined;
+  readonly region: string;
+}
+
+/** Where the keys are: here, or in Secrets Manager. */
+export type KeysetAddress =
+  | { readonly kind: 'inline'; readonly keyset: Keyset }
+  | { readonly kind: 'secret'; readonly arn: string; readonly region: string };
 
 /** Everything that the ingest is told from outside. */
 export interface Config {
-  readonly databaseUrl: string;
-  readonly keyset: Keyset;
+  readonly database: UrlAddress | IamAddress;
+  readonly keyset: KeysetAddress;
   readonly masking: Masking;
 }
 
 const MASKINGS: readonly Masking[] = ['recoverable', 'irreversible'];
+const DEFAULT_PORT = 5432;
+/** Set by Lambda itself. */
+const REGION = 'AWS_REGION';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The only place that reads the environment.
+ * What the ingest is told. This file is the only place that reads the environment.
  *
  * @throws ConfigError or KeysetError that names the variable
  */
 export function readConfig(env: Environment): Config {
+  forbid(env, ENV.databaseSecretArn, 'the ingest does not log in as administrator');
   return Object.freeze({
-    databaseUrl: readDatabaseUrl(env),
-    keyset: parseKeyset(required(env, ENV.maskingKeyset), ENV.maskingKeyset),
+    database: Object.freeze(readDatabase(env)),
+    keyset: Object.freeze(readKeyset(env)),
     masking: parseMasking(env[ENV.masking] || 'recoverable', ENV.masking),
   });
 }
 
-/** @throws ConfigError where it is missing or no Postgres URL */
-export function readDatabaseUrl(env: Environment): string {
-  return parseDatabaseUrl(required(env, ENV.databaseUrl), ENV.databaseUrl);
+/**
+ * What the migration is told.
+ *
+ * @throws ConfigError that names the variable
+ */
+export function readMigrationDatabase(env: Environment): UrlAddress | IamAddress | SecretAddress {
+  if (!env[ENV.databaseSecretArn]) return Object.freeze(readDatabase(env));
+  const because = `${ENV.databaseSecretArn} is set`;
+  forbid(env, ENV.databaseUrl, because);
+  forbid(env, ENV.databaseUser, because);
+  return Object.freeze<SecretAddress>({
+    kind: 'secret',
+    arn: readSecretId(env, ENV.databaseSecretArn),
+    host: env[ENV.databaseHost] ? readHost(env) : undefined,
+    port: env[ENV.databasePort] ? readPort(env) : undefined,
+    database: env[ENV.databaseName] || undefined,
+    region: readRegion(env),
+  });
+}
+
+/** @throws ConfigError where Lambda's region is missing */
+export function readRegion(env: Environment): string {
+  const region = required(env, REGION);
+  if (!/^[a-z]{2}(-[a-z]+)+-\d+$/.test(region)) {
+    throw new ConfigError(
+      `${REGION}: expected a region like eu-central-1, got ${region.length} other characters`,
+    );
+  }
+  return region;
+}
+
+function readDatabase(env: Environment): UrlAddress | IamAddress {
+  if (env[ENV.databaseUrl]) {
+    const others = [ENV.databaseHost, ENV.databasePort, ENV.databaseName, ENV.databaseUser];
+    for (const other of others) forbid(env, other, `${ENV.databaseUrl} is set`);
+    return { kind: 'url', url: parseDatabaseUrl(required(env, ENV.databaseUrl), ENV.databaseUrl) };
+  }
+  if (!env[ENV.databaseHost]) {
+    throw new ConfigError(
+      `${ENV.databaseUrl}: expected a value, got nothing; set it, or ${ENV.databaseHost} for a database on AWS`,
+    );
+  }
+  return {
+    kind: 'iam',
+    host: readHost(env),
+    port: readPort(env),
+    database: required(env, ENV.databaseName),
+    user: required(env, ENV.databaseUser),
+    region: readRegion(env),
+  };
+}
+
+function readKeyset(env: Environment): KeysetAddress {
+  if (env[ENV.maskingKeysetSecretArn]) {
+    forbid(env, ENV.maskingKeyset, `${ENV.maskingKeysetSecretArn} is set`);
+    return { kind: 'secret', arn: readSecretId(env, ENV.maskingKeysetSecretArn), region: readRegion(env) };
+  }
+  const json = required(env, ENV.maskingKeyset, `set it or ${ENV.maskingKeysetSecretArn}`);
+  return { kind: 'inline', keyset: parseKeyset(json, ENV.maskingKeyset) };
 }
 
 /** @param name of the setting, as the error names it */
@@ -59,9 +144,48 @@ export function parseMasking(value: string, name: string): Masking {
   return masking;
 }
 
-function required(env: Environment, name: string): string {
+function readHost(env: Environment): string {
+  const host = required(env, ENV.databaseHost);
+  if (!/^[A-Za-z0-9.-]+$/.test(host)) {
+    throw new ConfigError(
+      `${ENV.databaseHost}: expected a host name, got ${host.length} other characters; leave out protocol and port`,
+    );
+  }
+  return host;
+}
+
+function readPort(env: Environment): number {
+  const text = env[ENV.databasePort] || String(DEFAULT_PORT);
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) {
+    throw new ConfigError(
+      `${ENV.databasePort}: expected a number from 1 to 65535, got ${text.length} other characters`,
+    );
+  }
+  return port;
+}
+
+/** As Secrets Manager takes it: an ARN, or a name, which some emulators return in place of one. */
+function readSecretId(env: Environment, name: string): string {
+  const id = required(env, name);
+  // Those that RDS manages have a ! in their names.
+  if (!/^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[\w/+=.@!-]+$/.test(id)) {
+    throw new ConfigError(
+      `${name}: expected the ARN of a secret of Secrets Manager, got ${id.length} other characters`,
+    );
+  }
+  return id;
+}
+
+function required(env: Environment, name: string, advice = 'set it'): string {
   const value = env[name];
   if (value === undefined || value === '')
-    throw new ConfigError(`${name}: expected a value, got nothing; set it`);
+    throw new ConfigError(`${name}: expected a value, got nothing; ${advice}`);
   return value;
+}
+
+/** Two settings that answer one question: whoever set both may mean either. */
+function forbid(env: Environment, name: string, because: string): void {
+  if (env[name])
+    throw new ConfigError(`${name}: expected nothing because ${because}, got a value; unset one`);
 }

@@ -1,13 +1,30 @@
 import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import type { Config } from './config.ts';
 import { deadlineOf } from './deadline.ts';
-import { VizardError } from './errors.ts';
-import type { TableDeclaration } from './events/declaration.ts';
+import type { VizardError } from './errors.ts';
+import type { Masking, TableDeclaration } from './events/declaration.ts';
 import { type BatchReport, ingestBatch } from './ingest.ts';
-import { describeError, type Log } from './log.ts';
-import { chunkMasker } from './masking/masker.ts';
-import { openDatabase } from './postgres/connection.ts';
+import { type Log, reportFailure } from './log.ts';
+import type { Keyset, KeysetSource } from './masking/keyset.ts';
+import { type ChunkMasker, chunkMasker } from './masking/masker.ts';
+import { type Login, openDatabase } from './postgres/connection.ts';
 import { createWriter } from './postgres/writer.ts';
+
+/** What the function works with. */
+export interface Resources {
+  readonly login: Login;
+  /** Asked at each invocation. */
+  readonly keyset: KeysetSource;
+  /** The scheme of columns whose declaration does not fix one. */
+  readonly masking: Masking;
+}
+
+/** Told how each invocation ended, in one way or the other. */
+export interface Observer {
+  /** The batch was answered. */
+  batch(report: BatchReport): void;
+  /** The batch as a whole failed. */
+  failed(error: VizardError): void;
+}
 
 /** The function as Lambda and the command line run it. */
 export interface IngestFunction {
@@ -21,33 +38,45 @@ export interface IngestFunction {
   close(): Promise<void>;
 }
 
-/** Told what became of each batch. */
-export type BatchListener = (report: BatchReport) => void;
-
-/** Puts the stages together: parse, mask, write, report. */
+/** Puts the stages together: keyset, parse, mask, write, report. */
 export function createFunction(
   declaration: TableDeclaration,
-  config: Config,
+  { login, keyset, masking }: Resources,
   log: Log,
-  onBatch: BatchListener = () => {},
+  observer: Observer = { batch() {}, failed() {} },
 ): IngestFunction {
-  const database = openDatabase(config.databaseUrl, (code) => log.warn('idle connection lost', { code }));
+  const database = openDatabase(login, (code) => log.warn('idle connection lost', { code }));
   const writer = createWriter(declaration, database, log);
-  const mask = chunkMasker(config.keyset, config.masking, declaration);
+  const masker = maskerOfTheMoment(keyset, (current) => chunkMasker(current, masking, declaration));
 
   return {
     async handler({ Records: records }, context) {
       const start = performance.now();
       try {
-        const report = await ingestBatch({ declaration, mask, writer }, records, deadlineOf(context));
+        const report = await ingestBatch({ declaration, masker, writer }, records, deadlineOf(context));
         logBatch(log, report, performance.now() - start);
-        onBatch(report);
+        observer.batch(report);
         return response(report);
       } catch (error) {
-        throw unexpected(log, error);
+        const failure = reportFailure(log, error);
+        observer.failed(failure);
+        throw failure;
       }
     },
     close: () => database.close(),
+  };
+}
+
+/** Keys are derived again only when the keyset is another one. */
+function maskerOfTheMoment(
+  source: KeysetSource,
+  make: (keyset: Keyset) => ChunkMasker,
+): () => Promise<ChunkMasker> {
+  let made: { readonly keyset: Keyset; readonly mask: ChunkMasker } | undefined;
+  return async () => {
+    const keyset = await source();
+    if (made?.keyset !== keyset) made = { keyset, mask: make(keyset) };
+    return made.mask;
   };
 }
 
@@ -71,14 +100,4 @@ function logBatch(
 function response({ rejected, retried }: BatchReport): SQSBatchResponse {
   const failed = new Set([...rejected.map(({ messageId }) => messageId), ...retried]);
   return { batchItemFailures: [...failed].map((itemIdentifier) => ({ itemIdentifier })) };
-}
-
-/** Lambda logs what is thrown, message and all, so only an error that is known to hold no value may get out. */
-function unexpected(log: Log, error: unknown): VizardError {
-  if (error instanceof VizardError) {
-    log.error(error.message, {});
-    return error;
-  }
-  log.error('unexpected error', describeError(error));
-  return new VizardError('unexpected error; the log has its class and where it was thrown');
 }

@@ -1,10 +1,12 @@
 import type { SQSRecord } from 'aws-lambda';
 import type { Deadline } from './deadline.ts';
 import type { TableDeclaration } from './events/declaration.ts';
-import { type ParsedChunk, parseBatch, type Repeat } from './events/parse.ts';
+import { oldestSentTime } from './events/identity.ts';
+import { parseBatch, type Repeat } from './events/parse.ts';
 import type { Rejection } from './events/rejection.ts';
-import type { StorableChunk } from './masking/masker.ts';
+import type { ChunkMasker } from './masking/masker.ts';
 import type { WriteReport, Writer } from './postgres/writer.ts';
+import { createStopwatch, type Stopwatch } from './stopwatch.ts';
 
 /** What became of a batch: every record of it is counted once. */
 export interface BatchReport {
@@ -15,11 +17,32 @@ export interface BatchReport {
   readonly rejected: readonly Rejection[];
   /** Not committed; to come again. */
   readonly retried: readonly string[];
+  /** The code of the database's failure where that is why nothing was committed. */
+  readonly unreachable: string | undefined;
+  /**
+   * Milliseconds from when the oldest message that is in the table now was sent to when it was committed; undefined where
+   * nothing was stored.
+   */
+  readonly lag: number | undefined;
+  readonly milliseconds: StageTimes;
+}
+
+/** Milliseconds. The stages overlap: `write` is the time in which nothing else was done. */
+export interface StageTimes {
+  readonly keyset: number;
+  readonly parse: number;
+  readonly mask: number;
+  readonly write: number;
 }
 
 export interface Stages {
   readonly declaration: TableDeclaration;
-  readonly mask: (chunk: ParsedChunk) => StorableChunk;
+  /**
+   * The masker under the keyset of the moment.
+   *
+   * @throws KeysetFailure where there is none; then nothing is parsed or written
+   */
+  readonly masker: () => Promise<ChunkMasker>;
   readonly writer: Writer;
 }
 
@@ -32,41 +55,67 @@ const LARGEST_CHUNK = 512;
 
 /** Parses, masks and writes one batch. Parsing and masking run while Postgres takes the rows before. */
 export async function ingestBatch(
-  { declaration, mask, writer }: Stages,
+  { declaration, masker, writer }: Stages,
   records: readonly SQSRecord[],
   deadline: Deadline,
 ): Promise<BatchReport> {
+  const watch = createStopwatch<keyof StageTimes>();
+  const mask = await masker();
+  watch.lap('keyset');
   const rejected: Rejection[] = [];
   const repeats: Repeat[] = [];
   function* storable() {
+    watch.lap('write');
     for (const chunk of parseBatch(declaration, records, FIRST_CHUNK, LARGEST_CHUNK)) {
+      watch.lap('parse');
       rejected.push(...chunk.rejected);
       repeats.push(...chunk.repeats);
-      if (chunk.events.length > 0) yield mask(chunk);
+      if (chunk.events.length === 0) continue;
+      const masked = mask(chunk);
+      watch.lap('mask');
+      yield masked;
+      watch.lap('write');
     }
+    watch.lap('parse');
   }
   const written = await writer.write(storable(), deadline);
-  return settle(records.length, rejected, repeats, written);
+  watch.lap('write');
+  const settled = settle(records.length, rejected, repeats, written);
+  return { ...settled, lag: lagOf(records, settled), milliseconds: stageTimes(watch) };
 }
+
+type Outcome = Omit<BatchReport, 'lag' | 'milliseconds'>;
 
 /** Adds the repeats. One whose first message is not stored is no duplicate; it comes again, and may be better. */
 function settle(
   received: number,
   rejected: readonly Rejection[],
   repeats: readonly Repeat[],
-  { stored, duplicates, refused, retry }: WriteReport,
-): BatchReport {
+  { stored, duplicates, refused, retry, unreachable }: WriteReport,
+): Outcome {
   const failed = new Set([...refused.map(({ messageId }) => messageId), ...retry]);
   const again = repeats.filter(({ of }) => failed.has(of)).map(({ messageId }) => messageId);
-  const report: BatchReport = {
+  const outcome: Outcome = {
     received,
     stored,
     duplicates: duplicates + repeats.length - again.length,
     rejected: [...rejected, ...refused],
     retried: [...retry, ...again],
+    unreachable,
   };
-  const accounted = report.stored + report.duplicates + report.rejected.length + report.retried.length;
+  const accounted = outcome.stored + outcome.duplicates + outcome.rejected.length + outcome.retried.length;
   // What is not accounted for would be acknowledged and lost.
   if (accounted !== received) throw new Error(`batch of ${received}: ${accounted} accounted for`);
-  return report;
+  return outcome;
+}
+
+function lagOf(records: readonly SQSRecord[], { stored, rejected, retried }: Outcome): number | undefined {
+  if (stored === 0) return undefined;
+  const failed = new Set([...rejected.map(({ messageId }) => messageId), ...retried]);
+  const oldest = oldestSentTime(records, failed);
+  return oldest === undefined ? undefined : Math.max(0, Date.now() - oldest);
+}
+
+function stageTimes({ total }: Stopwatch<keyof StageTimes>): StageTimes {
+  return { keyset: total('keyset'), parse: total('parse'), mask: total('mask'), write: total('write') };
 }

@@ -1,3 +1,5 @@
+import { VizardError } from './errors.ts';
+
 /**
  * What may be logged: names, codes and numbers. There is no field for a value of an event, and none for an error
  * object, whose message or detail could quote one.
@@ -31,6 +33,21 @@ export function describeError(error: unknown): LogFields {
   if (!(error instanceof Error)) return { error: typeof error };
   const name = /^[A-Za-z]{1,40}$/.test(error.name) ? error.name : 'Error';
   return { error: name, frames: framesOf(error) };
+}
+
+/**
+ * Logs why something failed. Lambda logs what is thrown, message and all, so only an error that is known to hold no value
+ * may get out.
+ *
+ * @returns what may be thrown
+ */
+export function reportFailure(log: Log, error: unknown): VizardError {
+  if (error instanceof VizardError) {
+    log.error(error.message, {});
+    return error;
+  }
+  log.error('unexpected error', describeError(error));
+  return new VizardError('unexpected error; the log has its class and where it was thrown');
 }
 
 /** The stack below the message, which may have several lines and look like frames itself. */

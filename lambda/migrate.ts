@@ -1,9 +1,17 @@
-import { readDatabaseUrl } from './config.ts';
+import { Logger } from '@aws-lambda-powertools/logger';
+import { administratorLogin, ingestLogin } from './aws/login.ts';
+import { readMigrationDatabase } from './config.ts';
+import { onEvent } from './custom-resource.ts';
 import { loginEvents } from './events/login-event.ts';
-import { withClient } from './postgres/connection.ts';
-import { migrate } from './postgres/schema.ts';
+import { runMigration } from './migration.ts';
+import { ROLES } from './names.ts';
 
-/** Brings the schema up; idempotent. */
-export async function handler(): Promise<void> {
-  await withClient(readDatabaseUrl(process.env), (client) => migrate(client, loginEvents));
-}
+const log = new Logger();
+
+/** Brings the schema up, and on RDS the roles; idempotent. For CDK's provider framework, or invoked as it is. */
+export const handler = onEvent('schema', log, async () => {
+  const address = readMigrationDatabase(process.env);
+  // Whoever gives a URL or a user of their own has users already.
+  if (address.kind !== 'secret') return runMigration(loginEvents, { login: ingestLogin(address) }, log);
+  return runMigration(loginEvents, { login: await administratorLogin(address), roles: ROLES }, log);
+});

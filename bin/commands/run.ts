@@ -1,8 +1,7 @@
-import type { Config } from '../../lambda/config.ts';
 import { DatabaseFailure, VizardError } from '../../lambda/errors.ts';
 import type { Masking } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { createFunction } from '../../lambda/function.ts';
+import { createFunction, type Observer, type Resources } from '../../lambda/function.ts';
 import type { Log } from '../../lambda/log.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
@@ -51,8 +50,12 @@ export async function run(options: RunOptions): Promise<number> {
     try {
       await prepare(queue, servers.databaseUrl, options);
       if (options.follow) progress.note(`queue ${servers.queue.queueUrl}\ndatabase ${servers.databaseUrl}`);
-      const config: Config = { databaseUrl: servers.databaseUrl, keyset, masking: options.masking };
-      const summary = await ingest({ queue, lines, config, options, progress, signal: stop.signal });
+      const resources: Resources = {
+        login: { kind: 'url', url: servers.databaseUrl },
+        keyset: () => Promise.resolve(keyset),
+        masking: options.masking,
+      };
+      const summary = await ingest({ queue, lines, resources, options, progress, signal: stop.signal });
       await printSummary(summary, {
         databaseUrl: servers.databaseUrl,
         json: options.json,
@@ -71,27 +74,32 @@ export async function run(options: RunOptions): Promise<number> {
 interface Ingest {
   readonly queue: Queue;
   readonly lines: AsyncIterable<Line> | undefined;
-  readonly config: Config;
+  readonly resources: Resources;
   readonly options: RunOptions;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
 /** Sends and drains, and counts what came of it. */
-async function ingest({ queue, lines, config, options, progress, signal }: Ingest): Promise<Summary> {
+async function ingest({ queue, lines, resources, options, progress, signal }: Ingest): Promise<Summary> {
   const start = performance.now();
   const rejections = new Map<string, Rejected>();
   const counts = { received: 0, stored: 0, duplicates: 0, deadLettered: 0 };
   const sent = lines === undefined ? undefined : await sendLines(queue, lines, progress, signal);
   for (const refused of sent?.refused ?? []) rejections.set(`line ${refused.line}`, refused);
 
-  const { handler, close } = createFunction(loginEvents, config, consoleLog(progress), (report) => {
-    counts.stored += report.stored;
-    counts.duplicates += report.duplicates;
-    for (const { messageId, field, code } of report.rejected) {
-      rejections.set(messageId, { messageId, line: sent?.lines.get(messageId) ?? null, field, code });
-    }
-  });
+  const observer: Observer = {
+    batch(report) {
+      counts.stored += report.stored;
+      counts.duplicates += report.duplicates;
+      for (const { messageId, field, code } of report.rejected) {
+        rejections.set(messageId, { messageId, line: sent?.lines.get(messageId) ?? null, field, code });
+      }
+    },
+    // The event source mapping says it, and when it tries again.
+    failed() {},
+  };
+  const { handler, close } = createFunction(loginEvents, resources, consoleLog(progress), observer);
   const { visible, maxReceiveCount } = await queue.state();
   progress.begin('ingested', sent?.lines.size ?? visible);
   try {
@@ -126,7 +134,7 @@ async function ingest({ queue, lines, config, options, progress, signal }: Inges
 /** Brings the schema up and looks whether the queue is there, so that what is wrong is said before anything is sent. */
 async function prepare(queue: Queue, databaseUrl: string, options: RunOptions): Promise<void> {
   try {
-    await withClient(databaseUrl, (client) => migrate(client, loginEvents));
+    await withClient({ kind: 'url', url: databaseUrl }, (client) => migrate(client, loginEvents));
   } catch (error) {
     if (!(error instanceof DatabaseFailure)) throw error;
     const place =

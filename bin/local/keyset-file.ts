@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ENV } from '../../lambda/config.ts';
 import { VizardError } from '../../lambda/errors.ts';
 import { type Keyset, parseKeyset } from '../../lambda/masking/keyset.ts';
+import { ENV } from '../../lambda/names.ts';
 
 /** Where the keyset of an existing database is kept when nobody says where: below the working directory. */
 const DEFAULT_FILE = join('.vizard', 'keyset.json');

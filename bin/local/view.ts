@@ -33,7 +33,7 @@ export async function readTable(
 ): Promise<TableView> {
   const { table, repeats } = declaration;
   const columns = columnNames(declaration).map((name) => (name === DATE_COLUMN ? `${name}::text` : name));
-  return withClient(url, async (client) => {
+  return withClient({ kind: 'url', url }, async (client) => {
     const count = async (relation: string) => {
       const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int FROM ${relation}`);
       return rows[0]!.count;

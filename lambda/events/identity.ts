@@ -71,8 +71,34 @@ export function sentTime(record: SQSRecord): number {
 
 function timestamp(text: string | undefined): number {
   if (!text) throw new FieldError('missing');
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  return value < SMALLEST_MILLISECONDS ? value * 1000 : value;
+  return /^\d{1,16}$/.test(text) ? milliseconds(Number(text)) : Number.NaN;
+}
+
+function milliseconds(time: number): number {
+  return time < SMALLEST_MILLISECONDS ? time * 1000 : time;
+}
+
+/**
+ * When the oldest message was sent, whatever its `EventTime` says of the event.
+ *
+ * @param except ids of messages that do not count
+ * @returns milliseconds since 1970 UTC; undefined where no message says when
+ */
+export function oldestSentTime(
+  records: readonly SQSRecord[],
+  except: ReadonlySet<string>,
+): number | undefined {
+  let oldest = '';
+  for (const { messageId, attributes } of records) {
+    const text = attributes?.SentTimestamp;
+    if (text && isLess(text, oldest) && !except.has(messageId)) oldest = text;
+  }
+  return /^\d+$/.test(oldest) ? milliseconds(Number(oldest)) : undefined;
+}
+
+/** Compares digits as they stand: to make numbers of all of them takes four times as long. */
+function isLess(a: string, b: string): boolean {
+  return b === '' || a.length < b.length || (a.length === b.length && a < b);
 }
 
 /** A year or a compact date is no number of milliseconds: those have had twelve digits since 1973. */

@@ -25,6 +25,13 @@ export interface Keyset {
 }
 
 /**
+ * Where a keyset comes from. The same object as long as the keyset is the same, so that what is made of it can be kept.
+ *
+ * @throws KeysetFailure where it can't be had now
+ */
+export type KeysetSource = () => Promise<Keyset>;
+
+/**
  * Reads a keyset: a flat JSON object like `{"primary":"k1","k1":"<material>"}`. `primary` names the key of new
  * tokens; every other member is a key, its name (kid) `[a-z][a-z0-9]{0,7}`, its material at least 43 characters.
  *

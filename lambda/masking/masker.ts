@@ -23,16 +23,15 @@ export interface StorableChunk {
   readonly columns: readonly StorableColumn[];
 }
 
+/** Turns what the declaration wants masked into tokens. */
+export type ChunkMasker = (chunk: ParsedChunk) => StorableChunk;
+
 /**
  * The masker of a table: whatever the declaration wants masked becomes tokens under the primary key.
  *
  * @param masking the scheme of columns whose declaration does not fix one
  */
-export function chunkMasker(
-  keyset: Keyset,
-  masking: Masking,
-  declaration: TableDeclaration,
-): (chunk: ParsedChunk) => StorableChunk {
+export function chunkMasker(keyset: Keyset, masking: Masking, declaration: TableDeclaration): ChunkMasker {
   checkDomains(declaration.columns.filter(isMasked));
   const maskers = declaration.columns.map((column) =>
     isMasked(column) ? columnMasker(keyset, masking, column) : undefined,

@@ -8,6 +8,7 @@ import {
   sqlType,
   type TableDeclaration,
 } from '../events/declaration.ts';
+import { bringUpRoles, type RoleNames } from './roles.ts';
 
 /** Name of the unique index that makes a second delivery of an event a duplicate. */
 export function idempotencyIndex({ table }: TableDeclaration): string {
@@ -18,21 +19,38 @@ export function idempotencyIndex({ table }: TableDeclaration): string {
  * Brings table, index and view up, in one transaction. Idempotent, safe to run from several places at once, and
  * takes over a table that is there already, rows included: what is missing is added, nothing is changed.
  *
+ * @param roles brought up as well where they are given
+ * @returns what was not there before: `table …`, `role …`
  * @throws VizardError when the table that is there can't take the events
  */
-export async function migrate(client: ClientBase, declaration: TableDeclaration): Promise<void> {
+export async function migrate(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  roles?: RoleNames,
+): Promise<string[]> {
   await client.query('BEGIN');
   try {
-    // CREATE TABLE IF NOT EXISTS of two sessions at once fails in one of them (23505 in pg_type).
-    await client.query(`SELECT pg_advisory_xact_lock(hashtext('vizard ${declaration.table}'))`);
+    // CREATE TABLE IF NOT EXISTS of two sessions at once fails in one of them (23505 in pg_type), and so does GRANT on
+    // one schema (XX000).
+    await client.query(`SELECT pg_advisory_xact_lock(hashtext('vizard migration'))`);
+    const created = (await exists(client, declaration.table)) ? [] : [`table ${declaration.table}`];
     for (const statement of schemaStatements(declaration)) await client.query(statement);
     await checkColumns(client, declaration);
     await checkIndex(client, declaration);
+    const newRoles = roles === undefined ? [] : await bringUpRoles(client, declaration, roles);
     await client.query('COMMIT');
+    return [...created, ...newRoles.map((role) => `role ${role}`)];
   } catch (error) {
     await client.query('ROLLBACK').catch(() => {});
     throw error;
   }
+}
+
+async function exists(client: ClientBase, table: string): Promise<boolean> {
+  const { rows } = await client.query<{ exists: boolean }>('SELECT to_regclass($1) IS NOT NULL AS exists', [
+    table,
+  ]);
+  return rows[0]!.exists;
 }
 
 function schemaStatements(declaration: TableDeclaration): string[] {

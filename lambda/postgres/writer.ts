@@ -22,6 +22,11 @@ export interface WriteReport {
   readonly refused: readonly Rejection[];
   /** Messages that are not committed and should come again. */
   readonly retry: readonly string[];
+  /**
+   * The code of the last failure where the database took nothing: it could not be reached, or was lost. Undefined where
+   * it took something, or where rows come again for another reason.
+   */
+  readonly unreachable?: string | undefined;
 }
 
 export interface Writer {
@@ -134,22 +139,23 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
 
   /** Half the rows take half the time; a half that is still too slow comes again another time. */
   async function inHalves(rows: SortedRows, deadline: Deadline): Promise<WriteReport> {
-    let result = report({});
-    for (const half of halves(rows)) {
+    const parts: WriteReport[] = [];
+    for (const half of halves(rows).filter(({ events }) => events.length > 0)) {
       const part = await nextAttempt(half, deadline).catch((error: unknown) => {
         log.warn('half a batch failed', { code: errorCode(error) });
-        return retryAll([half]);
+        return retryAll([half], unreachableBy(classify(error, index), error));
       });
-      result = merge(result, part);
+      parts.push(part);
     }
-    return result;
+    return parts.reduce(merge);
   }
 
   return {
     async write(source, deadline) {
       const chunks = replayable(source);
+      let unreachable: string | undefined;
       for (let attempt = 1; ; attempt++) {
-        if (deadline.remaining() === 0) return retryAll(chunks.all());
+        if (deadline.remaining() === 0) return retryAll(chunks.all(), unreachable);
         try {
           return await (attempt === 1
             ? firstAttempt(chunks, deadline)
@@ -160,6 +166,7 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
           if (chunks.isEmpty()) return report({});
           const failure = classify(error, index);
           log.warn('write failed', { code: errorCode(error), attempt });
+          unreachable = unreachableBy(failure, error);
           if (failure === 'slow') return inHalves(sortRows(chunks.all()), deadline);
           if (deadline.remaining() === 0) continue;
           if (attempt === MAX_ATTEMPTS || !isWorthRetrying(failure, attempt)) {
@@ -173,8 +180,14 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
   };
 }
 
-function retryAll(chunks: readonly Pick<StorableChunk, 'events'>[]): WriteReport {
-  return report({ retry: chunks.flatMap(({ events }) => events.map(({ messageId }) => messageId)) });
+function retryAll(chunks: readonly Pick<StorableChunk, 'events'>[], unreachable?: string): WriteReport {
+  const retry = chunks.flatMap(({ events }) => events.map(({ messageId }) => messageId));
+  return report({ retry, unreachable });
+}
+
+/** A database that lets writers wait for each other, or ends what takes too long, is there. */
+function unreachableBy(failure: Failure, error: unknown): string | undefined {
+  return failure === 'contention' || failure === 'slow' ? undefined : errorCode(error);
 }
 
 /** The statement gets half of the time, so that there is time to try again with less. */
@@ -227,5 +240,6 @@ function merge(a: WriteReport, b: WriteReport): WriteReport {
     duplicates: a.duplicates + b.duplicates,
     refused: [...a.refused, ...b.refused],
     retry: [...a.retry, ...b.retry],
+    unreachable: a.unreachable && b.unreachable,
   };
 }

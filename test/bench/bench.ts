@@ -43,7 +43,11 @@ const keyset = parseKeyset(KEYSET_JSON);
 const silent = { info() {}, warn() {}, error() {} };
 const ingest = createFunction(
   loginEvents,
-  { databaseUrl: postgres.url, keyset, masking: 'recoverable' },
+  {
+    login: { kind: 'url', url: postgres.url },
+    keyset: () => Promise.resolve(keyset),
+    masking: 'recoverable',
+  },
   silent,
 );
 const mask = chunkMasker(keyset, 'recoverable', loginEvents);

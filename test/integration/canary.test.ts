@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { SQSRecord } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SERVICE_MESSAGE, secretArn, useAwsServer } from '../support/aws-server.ts';
 import { useDatabase } from '../support/database.ts';
-import { runLambda } from '../support/lambda-process.ts';
+import { runEntryPoint, runLambda } from '../support/lambda-process.ts';
 import { KEYSET_JSON, loginEvent, record, records } from '../support/records.ts';
 
 const database = useDatabase();
+const aws = useAwsServer();
 
 /** Every value that must not be read anywhere, in every spelling that could be. */
 const CANARIES = [
@@ -16,6 +18,9 @@ const CANARIES = [
   'CANARY-DEVICE',
   'CANARY-BODY',
   'CANARY-USER',
+  'CANARY-MATERIAL',
+  'CANARY-PASSWORD',
+  SERVICE_MESSAGE,
 ];
 /** What the table may hold as it came. */
 const IN_TABLE = ['CANARY-USER'];
@@ -82,6 +87,8 @@ describe('no address, device id or body is written anywhere', () => {
     expect(
       output.split('\n').filter((line) => line.includes('"rejected"') && line.includes('"messageId"')),
     ).toHaveLength(28);
+    // The metrics are in what is searched.
+    expect(output).toMatch(/"code":"json","Rejected":\d/);
     expectNoCanary(output);
     expectNoCanary(await serverLog());
     const table = await wholeTable();
@@ -96,6 +103,47 @@ describe('no address, device id or body is written anywhere', () => {
     const table = await wholeTable();
     expect(table).toMatch(/h1~k1~/);
     expect(CANARIES.filter((canary) => table.includes(canary))).toEqual(IN_TABLE);
+  });
+
+  it.each([
+    ['is good', JSON.stringify({ primary: 'k1', k1: `CANARY-MATERIAL${'m'.repeat(43)}` }), /"Stored":3,/],
+    ['is too short', '{"primary":"k1","k1":"CANARY-MATERIAL"}', /"KeysetUnreachable":1/],
+    ['is not JSON', '{"primary":"k1","CANARY-MATERIAL', /got text that is not JSON/],
+    [
+      'is named by itself',
+      '{"primary":"CANARY-MATERIAL","CANARY-MATERIAL":"k1"}',
+      /\(a name of 15 characters\)/,
+    ],
+    ['is refused', { error: 'AccessDeniedException' }, /got AccessDeniedException/],
+    ['fails in a way of its own', { error: 'CANARY-MATERIAL is a bad name' }, /KeysetFailure/],
+  ])('when the keyset is a secret that %s', async (_name, secret, said) => {
+    const arn = secretArn('keyset');
+    aws.secrets.set(arn, secret);
+    const secretEnv = env({ ...aws.env(), MASKING_KEYSET: '', MASKING_KEYSET_SECRET_ARN: arn });
+
+    const { output, exitCode } = await runLambda(secretEnv, [everyPath()]);
+
+    expect(exitCode).toBe(0);
+    expect(output).toMatch(said);
+    expectNoCanary(output);
+  });
+
+  it.each([
+    [
+      'is good',
+      '{"username":"CANARY-USER","password":"CANARY-PASSWORD","host":"127.0.0.1","port":1,"dbname":"d"}',
+    ],
+    ['has no host', '{"username":"CANARY-USER","password":"CANARY-PASSWORD"}'],
+    ['is not JSON', '{"password":"CANARY-PASSWORD'],
+    ['is refused', { error: 'AccessDeniedException' }],
+  ])("when the administrator's secret %s", async (_name, secret) => {
+    const arn = secretArn('administrator');
+    aws.secrets.set(arn, secret);
+
+    const { output } = await runEntryPoint('migrate', { ...aws.env(), DATABASE_SECRET_ARN: arn }, [{}]);
+
+    expect(output).toMatch(/SecretFailure|DatabaseFailure/);
+    expectNoCanary(output);
   });
 
   it('when the database is away', async () => {

@@ -284,7 +284,9 @@ describe('vizard run on what is there already', () => {
   });
 
   it('says which table it cannot use', async () => {
-    await withClient(database.url, (client) => client.query('DROP TABLE IF EXISTS user_logins CASCADE'));
+    await withClient({ kind: 'url', url: database.url }, (client) =>
+      client.query('DROP TABLE IF EXISTS user_logins CASCADE'),
+    );
     await database.client.query('CREATE TABLE user_logins (masked_ip varchar(32))');
 
     const { exitCode, stderr } = await createCli().run(['run', '--database-url', database.url]);

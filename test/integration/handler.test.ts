@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../support/database.ts';
-import { useFunctions } from '../support/function.ts';
-import { loginEvent, record, records, SENT } from '../support/records.ts';
+import { keyset, useFunctions } from '../support/function.ts';
+import { loginEvent, type RecordChanges, record, records, SENT } from '../support/records.ts';
 
 const database = useDatabase();
 const createFunction = useFunctions();
@@ -251,11 +251,61 @@ describe('one event makes one row', () => {
   });
 });
 
+/** Keeps the processor busy for a time in milliseconds. */
+function busy(time: number): void {
+  const end = performance.now() + time;
+  while (performance.now() < end);
+}
+
 describe('the response', () => {
   it('is never undefined, not even for an empty event', async () => {
     const { invoke } = createFunction({ databaseUrl: database.url });
 
     expect(await invoke([])).toEqual([]);
+  });
+
+  it('comes with the time of each stage, which add up to no more than the whole', async () => {
+    const keysetSource = async () => {
+      busy(20);
+      return keyset;
+    };
+    const { invoke, reports } = createFunction({ databaseUrl: database.url, keysetSource });
+    const slow = records(200).map((message) => ({
+      ...message,
+      get body() {
+        busy(0.5);
+        return message.body;
+      },
+    }));
+
+    const start = performance.now();
+    await invoke(slow);
+    const elapsed = performance.now() - start;
+
+    const times = reports[0]!.milliseconds;
+    expect(times.keyset).toBeGreaterThanOrEqual(20);
+    expect(times.parse).toBeGreaterThanOrEqual(100);
+    expect(times.mask).toBeGreaterThan(0);
+    expect(times.write).toBeGreaterThan(0);
+    expect(times.keyset + times.parse + times.mask + times.write).toBeLessThanOrEqual(elapsed);
+  });
+
+  it('comes with the lag of the oldest message that was stored, by when SQS got it', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const sent = (secondsAgo: number, changes: RecordChanges = {}) =>
+      ({ ...changes, sentTimestamp: String(Date.now() - secondsAgo * 1_000) }) as const;
+    const oldEvent = { attributes: { EventTime: '2001-01-01' } };
+
+    await invoke([
+      record('{}', sent(500)),
+      record(loginEvent(), sent(60)),
+      record(loginEvent(), sent(200, oldEvent)),
+    ]);
+    const seconds = String(Math.floor(Date.now() / 1_000) - 100);
+    await invoke([record(loginEvent(), { sentTimestamp: seconds })]);
+    await invoke([record('{}', sent(500))]);
+
+    expect(reports.map(({ lag }) => lag && Math.floor(lag / 10_000))).toEqual([20, 10, undefined]);
   });
 
   it('accounts for ten thousand records', async () => {

@@ -57,7 +57,7 @@ describe('the migration', () => {
 
   it('may run from several places at once', async () => {
     const migrations = Array.from({ length: 5 }, () =>
-      withClient(database.url, (client) => migrate(client, loginEvents)),
+      withClient(database.login, (client) => migrate(client, loginEvents)),
     );
 
     await expect(Promise.all(migrations)).resolves.toHaveLength(5);

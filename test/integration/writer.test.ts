@@ -2,10 +2,11 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import type { SQSRecord } from 'aws-lambda';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { withClient } from '../../lambda/postgres/connection.ts';
+import { type Login, withClient } from '../../lambda/postgres/connection.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { loginEvent, record, records } from '../support/records.ts';
+import { tlsLogin } from '../support/tls.ts';
 
 const database = useDatabase();
 const createFunction = useFunctions();
@@ -22,15 +23,17 @@ function idsOf(batch: readonly SQSRecord[]): string[] {
   return batch.map(({ messageId }) => messageId);
 }
 
-/** Resolves when a connection of the function under test waits for a lock. */
-async function waitForLockWait(): Promise<{ pid: number }[]> {
+/** Resolves when a connection of the function under test waits for a lock, none of those seen. @returns its process */
+async function waitForLockWait(seen: readonly number[] = []): Promise<number> {
   return vi.waitFor(
     async () => {
       const rows = await database.rows<{ pid: number }>(
-        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        `SELECT pid FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND pid <> ALL ($1)`,
+        [seen],
       );
       if (rows.length === 0) throw new Error('nobody waits yet');
-      return rows;
+      return rows[0]!.pid;
     },
     { timeout: 10_000, interval: 20 },
   );
@@ -54,6 +57,34 @@ async function startSilentProxy(databaseUrl: string): Promise<{ url: string; clo
   const { port } = server.address() as AddressInfo;
   return {
     url: Object.assign(new URL(databaseUrl), { port: String(port) }).href,
+    close() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+/** A way to the database on which nothing comes back any more, as when a network drops packets. */
+async function startProxyThatFallsSilent(databaseUrl: string) {
+  const target = new URL(databaseUrl);
+  const sockets: Socket[] = [];
+  let silent = false;
+  const server = createServer((socket) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const side of [socket, upstream]) {
+      sockets.push(side);
+      side.on('error', () => {});
+    }
+    socket.on('data', (data) => silent || upstream.write(data));
+    upstream.on('data', (data) => silent || socket.write(data));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: Object.assign(new URL(databaseUrl), { port: String(port) }).href,
+    silence() {
+      silent = true;
+    },
     close() {
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -121,7 +152,7 @@ describe('a fault of the database', () => {
   it('that kills the idle connection is mended within the next invocation', async () => {
     const { invoke, reports } = createFunction({ databaseUrl: database.url });
     await invoke(records(10));
-    await withClient(database.url, (client) =>
+    await withClient(database.login, (client) =>
       client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'vizard' AND pid <> pg_backend_pid()`),
     );
@@ -135,11 +166,11 @@ describe('a fault of the database', () => {
   it('that kills the connection in the middle of a statement is mended within the invocation', async () => {
     const { invoke, reports, log } = createFunction({ databaseUrl: database.url });
 
-    const failed = await withClient(database.url, async (client) => {
+    const failed = await withClient(database.login, async (client) => {
       await client.query('BEGIN; LOCK TABLE user_logins IN ACCESS EXCLUSIVE MODE');
       const invocation = invoke(records(10));
-      const [waiting] = await waitForLockWait();
-      await client.query('SELECT pg_terminate_backend($1)', [waiting?.pid]);
+      const pid = await waitForLockWait();
+      await client.query('SELECT pg_terminate_backend($1)', [pid]);
       await client.query('ROLLBACK');
       return invocation;
     });
@@ -149,6 +180,29 @@ describe('a fault of the database', () => {
     expect(reports[0]).toMatchObject({ stored: 10 });
   });
 
+  it.each([
+    ['takes the other half', 1, { stored: 5, unreachable: undefined }],
+    ['loses the other half too', 2, { stored: 0, unreachable: '57P01' }],
+  ])('that loses half of a batch which was slow, and %s', async (_name, losses, expected) => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+
+    const failed = await withClient(database.login, async (client) => {
+      await client.query('BEGIN; LOCK TABLE user_logins IN ACCESS EXCLUSIVE MODE');
+      const invocation = invoke(records(10), { milliseconds: 8_000 });
+      const seen = [await waitForLockWait()];
+      for (let loss = 0; loss < losses; loss++) {
+        const pid = await waitForLockWait(seen);
+        seen.push(pid);
+        await client.query('SELECT pg_terminate_backend($1)', [pid]);
+      }
+      await client.query('ROLLBACK');
+      return invocation;
+    });
+
+    expect(failed).toHaveLength(10 - expected.stored);
+    expect(reports).toMatchObject([expected]);
+  });
+
   it('that refuses a COPY whose rows are still on their way does not end the process', async () => {
     const { invoke, reports } = createFunction({ databaseUrl: database.url });
     const long = '😀'.repeat(32);
@@ -156,7 +210,7 @@ describe('a fault of the database', () => {
     const wide = { user_id: long.repeat(4), device_type: long, locale: long, device_id: 'y'.repeat(150) };
     const batch = Array.from({ length: 10_000 }, () => record(loginEvent(wide)));
 
-    const failed = await withClient(database.url, async (client) => {
+    const failed = await withClient(database.login, async (client) => {
       await client.query('BEGIN');
       await client.query(`INSERT INTO user_logins (create_date, event_id) VALUES ('2023-11-14', $1)`, [
         batch[100]?.messageId,
@@ -171,9 +225,29 @@ describe('a fault of the database', () => {
     expect(reports[0]).toMatchObject({ stored: 9_999, duplicates: 1 });
   });
 
+  it.each<[string, (url: string) => Login]>([
+    ['', (url) => ({ kind: 'url', url })],
+    [' by TLS', tlsLogin],
+  ])(
+    'that stops answering%s in the middle of a batch hands every id back, and is named',
+    async (_, login) => {
+      const proxy = await startProxyThatFallsSilent(database.url);
+      const { invoke, reports } = createFunction({ login: login(proxy.url) });
+      await invoke(records(1));
+      proxy.silence();
+
+      const failed = await invoke(records(10), { milliseconds: 2_000 });
+      proxy.close();
+
+      expect(failed).toHaveLength(10);
+      expect(reports.map(({ unreachable }) => unreachable)).toEqual([undefined, 'connection_lost']);
+      expect(await database.count()).toBe(1);
+    },
+  );
+
   it('that leaves a connection attempt without an answer does not keep the next invocation waiting', async () => {
     const proxy = await startSilentProxy(database.url);
-    const { invoke } = createFunction({ databaseUrl: proxy.url });
+    const { invoke, reports } = createFunction({ databaseUrl: proxy.url });
     const batch = records(10);
 
     const first = await invoke(batch, { milliseconds: 2_000 });
@@ -181,6 +255,7 @@ describe('a fault of the database', () => {
     proxy.close();
 
     expect([first.length, second.length]).toEqual([10, 0]);
+    expect(reports.map(({ unreachable }) => unreachable)).toEqual(['connection_lost', undefined]);
     expect(await database.count()).toBe(10);
     // An attempt is given up after 35 s where the invocation does not end it.
   }, 15_000);
@@ -225,23 +300,29 @@ describe('a fault of the database', () => {
   });
 
   it('that refuses connections makes the invocation fail, so that the mapping backs off', async () => {
-    const { invoke } = createFunction({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none' });
+    const { invoke, failures, reports } = createFunction({
+      databaseUrl: 'postgres://nobody@127.0.0.1:1/none',
+    });
 
     await expect(invoke(records(3))).rejects.toThrow('the database cannot be reached (ECONNREFUSED)');
+    expect(failures).toMatchObject([{ name: 'DatabaseFailure', code: 'ECONNREFUSED' }]);
+    expect(reports).toEqual([]);
   });
 });
 
 describe('an invocation whose time runs out', () => {
   it('answers with the ids that it did not commit while the table is locked', async () => {
-    const { invoke } = createFunction({ databaseUrl: database.url });
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
     const batch = records(10);
 
-    const failed = await withClient(database.url, async (client) => {
+    const failed = await withClient(database.login, async (client) => {
       await client.query('BEGIN; LOCK TABLE user_logins IN ACCESS EXCLUSIVE MODE');
-      return invoke(batch, { milliseconds: 3_000 });
+      return invoke(batch, { milliseconds: 6_000 });
     });
 
     expect(new Set(failed)).toEqual(new Set(idsOf(batch)));
+    // The database is there, it is only busy.
+    expect(reports).toMatchObject([{ unreachable: undefined, lag: undefined }]);
     expect(await database.count()).toBe(0);
     const waiting = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
     expect(await database.rows(waiting)).toEqual([]);

@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { Client, type QueryResultRow } from 'pg';
 import { afterAll, beforeAll, beforeEach, inject, vi } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { withClient } from '../../lambda/postgres/connection.ts';
+import { type Login, withClient } from '../../lambda/postgres/connection.ts';
 import { databaseUrl, TEMPLATE } from './postgres-server.ts';
 
 /** A database for the tests of one file: a clone of the migrated template, or an empty one. */
 export interface TestDatabase {
   readonly url: string;
+  /** The administrator's, by that URL. */
+  readonly login: Login;
   /** An administrator's connection. */
   readonly client: Client;
   rows<T extends QueryResultRow>(sql: string, values?: unknown[]): Promise<T[]>;
@@ -21,23 +23,25 @@ export interface TestDatabaseOptions {
 
 export function useDatabase({ empty = false }: TestDatabaseOptions = {}): TestDatabase {
   const serverUrl = inject('postgresUrl');
+  const server: Login = { kind: 'url', url: serverUrl };
   const name = `test_${randomBytes(6).toString('hex')}`;
   const url = databaseUrl(serverUrl, name);
   const client = new Client({ connectionString: url });
   beforeAll(async () => {
     const template = empty ? 'template0' : TEMPLATE;
-    await withClient(serverUrl, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
+    await withClient(server, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
     await client.connect();
   });
   if (!empty) beforeEach(() => client.query(`TRUNCATE ${loginEvents.table}`).then(() => undefined));
   afterAll(async () => {
     await client.end();
     // Fails while a pool of the test still holds a connection: a leak is a failure. A session takes a moment to end.
-    const drop = () => withClient(serverUrl, (admin) => admin.query(`DROP DATABASE ${name}`));
+    const drop = () => withClient(server, (admin) => admin.query(`DROP DATABASE ${name}`));
     await vi.waitFor(drop, { timeout: 5_000, interval: 100 });
   });
   return {
     url,
+    login: { kind: 'url', url },
     client,
     rows: async <T extends QueryResultRow>(sql: string, values: unknown[] = []) =>
       (await client.query<T>(sql, values)).rows,

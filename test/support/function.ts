@@ -1,33 +1,35 @@
 import type { SQSRecord } from 'aws-lambda';
 import { afterEach } from 'vitest';
+import type { VizardError } from '../../lambda/errors.ts';
 import type { Masking, TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { createFunction } from '../../lambda/function.ts';
+import { createFunction, type Observer } from '../../lambda/function.ts';
 import type { BatchReport } from '../../lambda/ingest.ts';
-import type { Log, LogFields } from '../../lambda/log.ts';
-import { parseKeyset } from '../../lambda/masking/keyset.ts';
+import { type KeysetSource, parseKeyset } from '../../lambda/masking/keyset.ts';
+import type { Login } from '../../lambda/postgres/connection.ts';
+import { type LogLine, memoryLog } from './log.ts';
 import { KEYSET_JSON } from './records.ts';
 
 export const keyset = parseKeyset(KEYSET_JSON);
-
-export interface LogLine extends LogFields {
-  readonly level: 'info' | 'warn' | 'error';
-  readonly message: string;
-}
 
 /** A function under test, with everything that it says. */
 export interface FunctionUnderTest {
   /** One invocation. @returns the ids that it names as failed */
   invoke(records: readonly SQSRecord[], options?: { readonly milliseconds?: number }): Promise<string[]>;
   readonly reports: BatchReport[];
+  /** Why invocations as a whole failed. */
+  readonly failures: VizardError[];
   readonly log: LogLine[];
 }
 
-export interface FunctionOptions {
-  readonly databaseUrl: string;
+export type FunctionOptions = {
   readonly declaration?: TableDeclaration;
   readonly masking?: Masking;
-}
+  readonly keysetSource?: KeysetSource;
+} & (
+  | { readonly databaseUrl: string; readonly login?: never }
+  | { readonly login: Login; readonly databaseUrl?: never }
+);
 
 const opened: (() => Promise<void>)[] = [];
 
@@ -36,15 +38,18 @@ export function useFunctions(): (options: FunctionOptions) => FunctionUnderTest 
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((close) => close()));
   });
-  return ({ databaseUrl, declaration = loginEvents, masking = 'recoverable' }) => {
+  return (options) => {
+    const { declaration = loginEvents, masking = 'recoverable' } = options;
     const reports: BatchReport[] = [];
-    const lines: LogLine[] = [];
-    const { handler, close } = createFunction(
-      declaration,
-      { databaseUrl, keyset, masking },
-      memoryLog(lines),
-      (report) => reports.push(report),
-    );
+    const failures: VizardError[] = [];
+    const observer: Observer = {
+      batch: (report) => reports.push(report),
+      failed: (error) => failures.push(error),
+    };
+    const { log, lines } = memoryLog();
+    const login = options.login ?? { kind: 'url', url: options.databaseUrl };
+    const source = options.keysetSource ?? (() => Promise.resolve(keyset));
+    const { handler, close } = createFunction(declaration, { login, keyset: source, masking }, log, observer);
     opened.push(close);
     return {
       async invoke(records, { milliseconds = 30_000 } = {}) {
@@ -54,14 +59,8 @@ export function useFunctions(): (options: FunctionOptions) => FunctionUnderTest 
         return batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
       },
       reports,
+      failures,
       log: lines,
     };
   };
-}
-
-function memoryLog(lines: LogLine[]): Log {
-  const level = (level: LogLine['level']) => (message: string, fields: LogFields) => {
-    lines.push({ level, message, ...fields });
-  };
-  return { info: level('info'), warn: level('warn'), error: level('error') };
 }

@@ -30,7 +30,16 @@ describe('the import law', () => {
       /^pg|^@aws|^lambda\/(masking|postgres)\//,
     ],
     ['lambda/masking', 'neither pg nor an AWS package nor the writer', /^pg|^@aws|^lambda\/postgres\//],
-    ['lib', 'nothing of lambda but the names of its environment', /^(bin|test)\/|^lambda\/(?!config\.ts)/],
+    [
+      'lambda/postgres',
+      'no AWS package: passwords and authorities are passed in',
+      /^@aws|^aws|^lambda\/aws\//,
+    ],
+    [
+      'lib',
+      'nothing of lambda but the names that they have in common',
+      /^(bin|test)\/|^lambda\/(?!names\.ts$)/,
+    ],
     ['bin', 'nothing of test', /^test\//],
   ])('%s imports %s', (folder, _rule, forbidden) => {
     expect(importsOf(folder).filter(({ target }) => forbidden.test(target))).toEqual([]);
@@ -44,11 +53,37 @@ describe('the import law', () => {
     expect(importers.filter(({ file }) => !file.startsWith('lambda/postgres/'))).toEqual([]);
   });
 
+  it('lets AWS packages only where they belong', () => {
+    const importers = importsOf('lambda').filter(({ target }) => /^@aws|^aws-(?!lambda$)/.test(target));
+    const elsewhere = importers.filter(({ file }) => !file.startsWith('lambda/aws/'));
+
+    expect(elsewhere.map(({ file, target }) => `${file}: ${target}`).toSorted()).toEqual([
+      'lambda/find-database.ts: @aws-lambda-powertools/logger',
+      'lambda/handler.ts: @aws-lambda-powertools/logger',
+      'lambda/metrics.ts: @aws-lambda-powertools/metrics',
+      'lambda/migrate.ts: @aws-lambda-powertools/logger',
+    ]);
+  });
+
+  it('lets only the entry points import what is particular to AWS', () => {
+    const importers = ['lambda', 'bin'].flatMap(importsOf).filter(({ file, target }) => {
+      return /^lambda\/(aws\/|metrics\.ts)/.test(target) && !file.startsWith('lambda/aws/');
+    });
+
+    expect(new Set(importers.map(({ file }) => file))).toEqual(
+      new Set(['lambda/find-database.ts', 'lambda/handler.ts', 'lambda/migrate.ts']),
+    );
+  });
+
+  it('lets names.ts import nothing, because the stack imports it', () => {
+    expect(importsOf('lambda').filter(({ file }) => file === 'lambda/names.ts')).toEqual([]);
+  });
+
   it('lets only config.ts and the entry points read the environment', () => {
     const readers = globSync('lambda/**/*.ts', { cwd: ROOT }).filter((file) =>
       readFileSync(join(ROOT, file), 'utf8').includes('process.env'),
     );
 
-    expect(readers.toSorted()).toEqual(['lambda/handler.ts', 'lambda/migrate.ts']);
+    expect(readers.toSorted()).toEqual(['lambda/find-database.ts', 'lambda/handler.ts', 'lambda/migrate.ts']);
   });
 });

@@ -6,6 +6,7 @@ import {
   EVENT_ID_ATTRIBUTE,
   EVENT_TIME_ATTRIBUTE,
   eventId,
+  oldestSentTime,
   sentTime,
   utcDate,
   wasReceivedBefore,
@@ -314,3 +315,30 @@ function hashedUuid(text: string): string {
     hex.slice(20, 32),
   ].join('-');
 }
+
+describe('the oldest sent time', () => {
+  const sent = (messageId: string, sentTimestamp: string | undefined) =>
+    record(undefined, { messageId, sentTimestamp });
+  const none = new Set<string>();
+
+  it('is the smallest, in milliseconds', () => {
+    expect(oldestSentTime([sent('a', '1700000000300'), sent('b', '1700000000100')], none)).toBe(
+      1_700_000_000_100,
+    );
+    expect(oldestSentTime([sent('a', '1700000000')], none)).toBe(1_700_000_000_000);
+  });
+
+  it('leaves out what does not count and what says nothing', () => {
+    const records = [
+      sent('a', '1600000000000'),
+      sent('b', ''),
+      sent('c', undefined),
+      sent('d', '1700000000000'),
+    ];
+
+    expect(oldestSentTime(records, new Set(['a']))).toBe(1_700_000_000_000);
+    expect(oldestSentTime(records, new Set(['a', 'd']))).toBeUndefined();
+    expect(oldestSentTime([], none)).toBeUndefined();
+    expect(oldestSentTime([sent('a', 'yesterday')], none)).toBeUndefined();
+  });
+});

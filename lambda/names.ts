@@ -1,0 +1,54 @@
+/**
+ * Names that the functions and what deploys them have in common: the stack writes them into templates, the functions
+ * read or create what they stand for.
+ */
+
+/** Environment variables. */
+export const ENV = Object.freeze({
+  /** Postgres by URL, for laptops and emulators. */
+  databaseUrl: 'DATABASE_URL',
+  /** Administrator's secret, as RDS writes it: {username, password} and, where the host is not given, {host, port, dbname}. */
+  databaseSecretArn: 'DATABASE_SECRET_ARN',
+  databaseHost: 'DATABASE_HOST',
+  databasePort: 'DATABASE_PORT',
+  databaseName: 'DATABASE_NAME',
+  /** Logs in by IAM authentication where there is neither URL nor secret. */
+  databaseUser: 'DATABASE_USER',
+  maskingKeyset: 'MASKING_KEYSET',
+  maskingKeysetSecretArn: 'MASKING_KEYSET_SECRET_ARN',
+  masking: 'MASKING',
+});
+
+/** Postgres roles of a database on AWS; both log in by IAM authentication. */
+export const ROLES = Object.freeze({
+  /** The ingest: inserts, and reads of the table only the idempotency key. */
+  writer: 'vizard_writer',
+  /** Analysts: read the table and the view of repeats. */
+  reader: 'vizard_reader',
+});
+
+/** CloudWatch metrics in the embedded metric format. */
+export const METRICS = Object.freeze({
+  namespace: 'Vizard',
+  /** Dimension of every metric; its value is the environment variable POWERTOOLS_SERVICE_NAME. */
+  service: 'service',
+  /** Further dimension of `rejected`: a FieldCode or SQLSTATE. */
+  code: 'code',
+  /** Messages an invocation. */
+  batchSize: 'BatchSize',
+  /** Messages by what became of them. */
+  stored: 'Stored',
+  duplicates: 'Duplicates',
+  rejected: 'Rejected',
+  retried: 'Retried',
+  /** Milliseconds an invocation. The stages overlap: `write` is the time in which nothing else was done. */
+  keysetTime: 'KeysetTime',
+  parseTime: 'ParseTime',
+  maskTime: 'MaskTime',
+  writeTime: 'WriteTime',
+  /** Milliseconds from the oldest message's sent time to the commit. */
+  lag: 'Lag',
+  /** 1 for each invocation that failed because of it. */
+  databaseUnreachable: 'DatabaseUnreachable',
+  keysetUnreachable: 'KeysetUnreachable',
+});

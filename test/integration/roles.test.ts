@@ -1,0 +1,268 @@
+import type { QueryResult } from 'pg';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { TableDeclaration } from '../../lambda/events/declaration.ts';
+import { loginEvents } from '../../lambda/events/login-event.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
+import { migrate } from '../../lambda/postgres/schema.ts';
+import { useDatabase } from '../support/database.ts';
+import { useFunctions } from '../support/function.ts';
+import { loginEvent, record, records } from '../support/records.ts';
+import { uniqueRoles } from '../support/roles.ts';
+import { tlsLogin } from '../support/tls.ts';
+
+const database = useDatabase();
+const createFunction = useFunctions();
+const roles = uniqueRoles();
+const { writer, reader } = roles;
+
+const PASSWORD = 'stands-for-a-token';
+
+beforeAll(async () => {
+  await migrate(database.client, loginEvents, roles);
+  // Without IAM authentication it takes a password to log in.
+  await database.client.query(
+    `ALTER ROLE ${writer} PASSWORD '${PASSWORD}'; ALTER ROLE ${reader} PASSWORD '${PASSWORD}'`,
+  );
+});
+
+const loginAs = (user: string) => tlsLogin(database.url, { user, password: async () => PASSWORD });
+
+/** Runs one statement as a role and takes it back. @returns its result, or the code of the refusal */
+async function attempt(user: string, sql: string): Promise<QueryResult | { readonly code: string }> {
+  return withClient(loginAs(user), async (client) => {
+    await client.query('BEGIN');
+    return client.query(sql).catch((error: { code: string }) => ({ code: error.code }));
+  });
+}
+
+const DENIED = { code: '42501' };
+
+const ROW = `INSERT INTO user_logins (user_id, masked_ip, create_date, event_id) VALUES ('u', 't', '2024-01-01', gen_random_uuid())`;
+
+describe('the ingest, as the writer', () => {
+  it('stores, and knows duplicates by COPY, by redelivery and within the batch', async () => {
+    const { invoke, reports } = createFunction({ login: loginAs(writer) });
+    const batch = records(300);
+    const again = records(100, { receiveCount: 2 });
+
+    expect(await invoke([...batch, batch[0]!])).toEqual([]);
+    expect(await invoke([...batch, ...records(10)])).toEqual([]);
+    expect(await invoke(again)).toEqual([]);
+    expect(await invoke(again)).toEqual([]);
+
+    expect(reports.map(({ stored, duplicates }) => [stored, duplicates])).toEqual([
+      [300, 1],
+      [10, 300],
+      [100, 0],
+      [0, 100],
+    ]);
+    expect(await database.count()).toBe(410);
+  });
+
+  it('finds the row that the database refuses', async () => {
+    await database.client.query(`ALTER TABLE user_logins ADD CONSTRAINT refuse CHECK (user_id <> 'refused')`);
+    try {
+      const { invoke } = createFunction({ login: loginAs(writer) });
+      const refused = record(loginEvent({ user_id: 'refused' }));
+
+      expect(await invoke([...records(50), refused, ...records(50)])).toEqual([refused.messageId]);
+      expect(await database.count()).toBe(100);
+    } finally {
+      await database.client.query('ALTER TABLE user_logins DROP CONSTRAINT refuse');
+    }
+  });
+});
+
+describe('the writer', () => {
+  it('sees what ON CONFLICT has to look at', async () => {
+    expect(await attempt(writer, 'SELECT create_date, event_id FROM user_logins')).toHaveProperty('rows', []);
+    expect(await attempt(writer, ROW)).toHaveProperty('rowCount', 1);
+  });
+
+  it.each([
+    'SELECT masked_ip FROM user_logins',
+    'SELECT masked_device_id FROM user_logins',
+    'SELECT user_id FROM user_logins',
+    'SELECT * FROM user_logins',
+    'COPY user_logins TO STDOUT',
+    'SELECT * FROM user_login_repeats',
+    `UPDATE user_logins SET locale = 'x'`,
+    `${ROW} ON CONFLICT (create_date, event_id) DO UPDATE SET locale = 'x'`,
+    `${ROW} RETURNING masked_ip`,
+    'DELETE FROM user_logins',
+    'TRUNCATE user_logins',
+    'CREATE TABLE public.mine (a int)',
+    'CREATE VIEW mine AS SELECT 1',
+    'CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$',
+    'CREATE SCHEMA mine',
+    'CREATE ROLE mine',
+    'ALTER TABLE user_logins ADD COLUMN mine int',
+    'DROP TABLE user_logins CASCADE',
+    'CREATE INDEX ON user_logins (user_id)',
+  ])('is refused %s', async (sql) => {
+    expect(await refusal(writer, sql)).toEqual(DENIED);
+  });
+});
+
+describe('the reader', () => {
+  it.each(['SELECT * FROM user_logins', 'SELECT * FROM user_login_repeats'])('runs %s', async (sql) => {
+    expect(await attempt(reader, sql)).toHaveProperty('rows', []);
+  });
+
+  it.each([
+    ROW,
+    `UPDATE user_logins SET locale = 'x'`,
+    'DELETE FROM user_logins',
+    'TRUNCATE user_logins',
+    'CREATE TABLE public.mine (a int)',
+    'ALTER TABLE user_logins ADD COLUMN mine int',
+    'DROP VIEW user_login_repeats',
+    'COPY user_logins FROM STDIN',
+  ])('is refused %s', async (sql) => {
+    expect(await refusal(reader, sql)).toEqual(DENIED);
+  });
+});
+
+async function refusal(user: string, sql: string): Promise<unknown> {
+  const result = await attempt(user, sql);
+  return 'code' in result ? result : { done: result.command };
+}
+
+/** What the roles were granted, in all of the database. */
+async function grants(): Promise<string[]> {
+  const rows = await database.rows<{ grant: string }>(
+    `SELECT grantee || ': ' || privilege_type || ' ' || table_name AS grant
+     FROM information_schema.role_table_grants WHERE grantee IN ($1, $2)
+     UNION ALL
+     SELECT grantee || ': ' || privilege_type || ' ' || table_name || '.' || column_name
+     FROM information_schema.role_column_grants c WHERE grantee IN ($1, $2) AND NOT EXISTS (
+       SELECT 1 FROM information_schema.role_table_grants t
+       WHERE (t.grantee, t.table_name, t.privilege_type) = (c.grantee, c.table_name, c.privilege_type))
+     UNION ALL
+     SELECT grantee::regrole || ': ' || privilege_type || ' schema ' || nspname
+     FROM pg_namespace, aclexplode(nspacl) WHERE grantee <> 0 AND grantee::regrole::text IN ($1, $2)
+     UNION ALL
+     SELECT rolname || ': ' || roleid::regrole FROM pg_roles JOIN pg_auth_members ON member = pg_roles.oid
+     WHERE rolname IN ($1, $2)
+     ORDER BY 1`,
+    [writer, reader],
+  );
+  return rows.map(({ grant }) => grant);
+}
+
+const EXACTLY = [
+  `${reader}: SELECT user_login_repeats`,
+  `${reader}: SELECT user_logins`,
+  `${reader}: USAGE schema public`,
+  `${reader}: rds_iam`,
+  `${writer}: INSERT user_logins`,
+  `${writer}: SELECT user_logins.create_date`,
+  `${writer}: SELECT user_logins.event_id`,
+  `${writer}: USAGE schema public`,
+  `${writer}: rds_iam`,
+].toSorted();
+
+describe('the migration with roles', () => {
+  it('grants exactly this', async () => {
+    expect((await grants()).toSorted()).toEqual(EXACTLY);
+  });
+
+  it('says what it created, and grants the same the second time', async () => {
+    const fresh = uniqueRoles();
+
+    const first = await migrate(database.client, loginEvents, fresh);
+    const second = await migrate(database.client, loginEvents, fresh);
+
+    expect(first).toEqual([`role ${fresh.writer}`, `role ${fresh.reader}`]);
+    expect(second).toEqual([]);
+    await migrate(database.client, loginEvents, roles);
+    expect((await grants()).toSorted()).toEqual(EXACTLY);
+  });
+
+  it('takes back what the roles were granted since', async () => {
+    await database.client.query(`
+      GRANT ALL ON user_logins, user_login_repeats TO ${writer}, ${reader};
+      GRANT SELECT (masked_ip), UPDATE (locale) ON user_logins TO ${writer};
+      GRANT ALL ON SCHEMA public TO ${writer}, ${reader};
+      GRANT CREATE ON SCHEMA public TO PUBLIC;
+      ALTER ROLE ${reader} NOLOGIN`);
+
+    await migrate(database.client, loginEvents, roles);
+
+    expect((await grants()).toSorted()).toEqual(EXACTLY);
+    expect(await refusal(reader, 'CREATE TABLE public.mine (a int)')).toEqual(DENIED);
+  });
+
+  it('may run from several places at once', async () => {
+    const fresh = uniqueRoles();
+    const migrations = Array.from({ length: 5 }, () =>
+      withClient(database.login, (client) => migrate(client, loginEvents, fresh)),
+    );
+
+    await expect(Promise.all(migrations)).resolves.toHaveLength(5);
+  });
+
+  it.each([
+    [
+      'reads tokens',
+      'GRANT SELECT (masked_ip) ON user_logins TO PUBLIC',
+      `${writer}: expected no right to SELECT (masked_ip)`,
+    ],
+    [
+      'reads the view',
+      'GRANT SELECT ON user_login_repeats TO PUBLIC',
+      `${writer}: expected no right to SELECT of the view`,
+    ],
+    ['deletes', 'GRANT DELETE ON user_logins TO PUBLIC', /(writer|reader)_\w+: expected no right to DELETE/],
+    [
+      'inserts as the reader',
+      'GRANT INSERT ON user_logins TO PUBLIC',
+      `${reader}: expected no right to INSERT`,
+    ],
+    [
+      'creates through another role',
+      `CREATE ROLE ${writer}_group; GRANT CREATE ON SCHEMA public TO ${writer}_group; GRANT ${writer}_group TO ${writer}`,
+      `${writer}: expected no right to CREATE`,
+    ],
+  ])('refuses a role that %s by another way', async (_name, grant, message) => {
+    await database.client.query('BEGIN');
+    await database.client.query(grant);
+    const undo = grant.startsWith('CREATE')
+      ? `DROP OWNED BY ${writer}_group; DROP ROLE ${writer}_group`
+      : `REVOKE ALL ON user_logins, user_login_repeats FROM PUBLIC`;
+    await database.client.query('COMMIT');
+    try {
+      await expect(migrate(database.client, loginEvents, roles)).rejects.toThrow(message);
+    } finally {
+      await database.client.query(undo);
+    }
+  });
+
+  it('says where there is no IAM authentication, and changes nothing', async () => {
+    const before = await grants();
+    // The role is away in this transaction only, which the migration takes back.
+    await database.client.query('BEGIN; ALTER ROLE rds_iam RENAME TO rds_iam_away');
+
+    await expect(migrate(database.client, loginEvents, uniqueRoles())).rejects.toThrow(
+      'role rds_iam: expected on a database on RDS, got none; a database elsewhere is given by its URL',
+    );
+
+    expect(await grants()).toEqual(before);
+  });
+
+  it('is driven by the declaration', async () => {
+    const signups = {
+      table: 'signups',
+      columns: [{ column: 'masked_email', source: ['email'], type: 'text', mask: { domain: 'email' } }],
+      repeats: { view: 'signup_repeats', count: 'signups', subject: 'masked_email', subjects: 'emails' },
+    } as const satisfies TableDeclaration;
+
+    await migrate(database.client, signups, roles);
+    const { invoke } = createFunction({ login: loginAs(writer), declaration: signups });
+    expect(await invoke([record({ email: 'jane@example.org' })])).toEqual([]);
+
+    expect(await refusal(writer, 'SELECT masked_email FROM signups')).toEqual(DENIED);
+    expect(await attempt(reader, 'SELECT masked_email FROM signups')).toHaveProperty('rowCount', 1);
+    expect(await attempt(writer, ROW)).toHaveProperty('rowCount', 1);
+  });
+});

@@ -1,0 +1,78 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DatabaseFailure, KeysetFailure, VizardError } from '../../lambda/errors.ts';
+import type { BatchReport } from '../../lambda/ingest.ts';
+import { createMetrics } from '../../lambda/metrics.ts';
+
+const REPORT: BatchReport = {
+  received: 3,
+  stored: 0,
+  duplicates: 0,
+  rejected: [],
+  retried: ['MESSAGE-ID-1', 'MESSAGE-ID-2'],
+  unreachable: undefined,
+  lag: undefined,
+  milliseconds: { keyset: 0.12345, parse: 1, mask: 2, write: 3 },
+};
+
+/** What is written to standard output, where the embedded metric format belongs. */
+let written: string[];
+
+beforeEach(() => {
+  written = [];
+  vi.stubEnv('POWERTOOLS_SERVICE_NAME', 'logins');
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => written.push(String(text)) > 0);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
+
+function published(): Record<string, unknown>[] {
+  return written.map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+describe('metrics', () => {
+  it('say that the database took nothing of a batch, beside what else is known of it', () => {
+    createMetrics().batch({ ...REPORT, unreachable: 'connection_lost' });
+
+    expect(published()).toMatchObject([
+      { service: 'logins', BatchSize: 3, Retried: 2, DatabaseUnreachable: 1 },
+    ]);
+  });
+
+  it('do not say so of a batch that was handed back for another reason', () => {
+    const metrics = createMetrics();
+
+    metrics.batch({ ...REPORT, unreachable: 'connection_lost' });
+    metrics.batch(REPORT);
+
+    expect(published()[1]).not.toHaveProperty('DatabaseUnreachable');
+  });
+
+  it('hold no message ids, and times to a hundredth of a millisecond', () => {
+    const rejection = { messageId: 'MESSAGE-ID-3', field: 'FIELD', code: '23514' };
+
+    createMetrics().batch({ ...REPORT, rejected: [rejection, rejection] });
+
+    expect(written.join('')).not.toMatch(/MESSAGE-ID|FIELD/);
+    expect(published()).toMatchObject([
+      { KeysetTime: 0.12, Rejected: 2 },
+      { Rejected: 2, code: '23514' },
+    ]);
+  });
+
+  it.each([
+    [new DatabaseFailure('away', 'ECONNREFUSED'), { DatabaseUnreachable: 1 }],
+    [new KeysetFailure('away', 'TimeoutError'), { KeysetUnreachable: 1 }],
+  ])('name what failed: %s', (error, expected) => {
+    createMetrics().failed(error);
+
+    expect(published()).toMatchObject([expected]);
+  });
+
+  it('leave other errors to the metrics of Lambda', () => {
+    createMetrics().failed(new VizardError('unexpected'));
+
+    expect(written).toEqual([]);
+  });
+});
