@@ -20,8 +20,19 @@ export default defineConfig({
     projects: [
       // Pure code without state of its own: isolation would load every module again for each file.
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false } },
+      // Templates, not deployments; loading the CDK takes a second.
+      { test: { name: 'infra', include: ['test/infra/**/*.test.ts'], isolate: false, testTimeout: 60_000 } },
       onPostgres('integration'),
       onPostgres('takehome'),
+      // One deployment to an emulator, its tests in their order.
+      {
+        test: {
+          name: 'deploy',
+          include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
     ],
   },
 });

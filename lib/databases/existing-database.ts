@@ -1,0 +1,76 @@
+import { Stack } from 'aws-cdk-lib';
+import { type IVpc, Port, SecurityGroup, SubnetType } from 'aws-cdk-lib/aws-ec2';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+import { ENV, ROLES } from '../../lambda/names.ts';
+import type { SchemaMigration } from '../schema-migration.ts';
+import type { Placement, ServiceFunction } from '../service-function.ts';
+import { DatabaseResourceId } from './database-resource-id.ts';
+import type { IngestDatabase } from './ingest-database.ts';
+import { allowHttps, functionsSecurityGroup } from './network.ts';
+
+export interface ExistingDatabaseProps {
+  /** The administrator's: {host, port, dbname, username, password}, as RDS and the CDK write it. */
+  readonly secret: ISecret;
+  /** Where the database is. Its private subnets need a way to Secrets Manager: a NAT gateway or an endpoint. */
+  readonly vpc: IVpc;
+  readonly securityGroupId: string;
+  /** For logs. @default - the key of CloudWatch Logs */
+  readonly encryptionKey?: IKey;
+}
+
+const POSTGRES_PORT = 5432;
+
+/** A database on RDS or Aurora that is there, with IAM authentication enabled. */
+export class ExistingDatabase extends Construct implements IngestDatabase {
+  readonly placement: Placement;
+  readonly clusterIdentifier = undefined;
+  private readonly props: ExistingDatabaseProps;
+
+  constructor(scope: Construct, id: string, props: ExistingDatabaseProps) {
+    super(scope, id);
+    this.props = props;
+    const { vpc, securityGroupId } = props;
+    const functions = functionsSecurityGroup(this, vpc);
+    const database = SecurityGroup.fromSecurityGroupId(this, 'Database', securityGroupId);
+    database.connections.allowFrom(functions, Port.tcp(POSTGRES_PORT), 'functions of Vizard');
+    allowHttps(functions);
+    const subnetType =
+      vpc.privateSubnets.length > 0 ? SubnetType.PRIVATE_WITH_EGRESS : SubnetType.PRIVATE_ISOLATED;
+    this.placement = { vpc, vpcSubnets: { subnetType }, securityGroups: [functions] };
+  }
+
+  grantAdminister(migration: ServiceFunction): void {
+    migration.grantReadSecret(this.props.secret);
+    migration.addEnvironment({ [ENV.databaseSecretArn]: this.props.secret.secretArn });
+  }
+
+  /** Host and name come from the migration, which is the only one to read the secret. */
+  grantWrite(ingest: ServiceFunction, schema: SchemaMigration): void {
+    const { host, port, database } = schema;
+    const { encryptionKey } = this.props;
+    const { resourceId } = new DatabaseResourceId(schema, 'ResourceId', {
+      host,
+      encryptionKey,
+    });
+    ingest.role.addToPolicy(
+      new PolicyStatement({
+        actions: ['rds-db:connect'],
+        resources: [
+          Stack.of(this).formatArn({
+            service: 'rds-db',
+            resource: `dbuser:${resourceId}/${ROLES.writer}`,
+          }),
+        ],
+      }),
+    );
+    ingest.addEnvironment({
+      [ENV.databaseHost]: host,
+      [ENV.databasePort]: port,
+      [ENV.databaseName]: database,
+      [ENV.databaseUser]: ROLES.writer,
+    });
+  }
+}

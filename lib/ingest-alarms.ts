@@ -1,0 +1,153 @@
+import { Duration } from 'aws-cdk-lib';
+import { Alarm, ComparisonOperator, type IMetric, Stats, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { METRICS } from '../lambda/names.ts';
+import { ingestMetric, mappingMetric } from './ingest-metrics.ts';
+import type { MaskedIngest } from './masked-ingest.ts';
+import { INGEST_TIMEOUT, visibilityTimeout } from './timing.ts';
+
+export interface IngestAlarmsProps {
+  readonly ingest: MaskedIngest;
+  readonly queue: IQueue;
+  /** @default - not watched */
+  readonly deadLetterQueue?: IQueue;
+  /** How long the mapping collects a batch. @default 5 seconds */
+  readonly batchingWindow?: Duration;
+  /** Subscribed to the topic. @default - nobody */
+  readonly email?: string;
+  /** For the topic. @default - not encrypted */
+  readonly encryptionKey?: IKey;
+}
+
+interface AlarmSpec {
+  readonly metric: IMetric;
+  readonly threshold: number;
+  /** Minutes out of `of` in which the threshold is exceeded. */
+  readonly minutes: number;
+  readonly of: number;
+  readonly means: string;
+  readonly first: string;
+}
+
+/** One topic, and the alarms that end there. Each says what it means, what to do first, and where to read on. */
+export class IngestAlarms extends Construct {
+  readonly topic: Topic;
+  readonly alarms: readonly Alarm[];
+
+  constructor(scope: Construct, id: string, props: IngestAlarmsProps) {
+    super(scope, id);
+    const { email, encryptionKey } = props;
+    this.topic = new Topic(this, 'Topic', {
+      displayName: 'Vizard alarms',
+      enforceSSL: true,
+      masterKey: encryptionKey,
+    });
+    if (email !== undefined) this.topic.addSubscription(new EmailSubscription(email));
+    this.alarms = Object.entries(alarmSpecs(this, props)).map(([name, spec]) => this.alarm(name, spec));
+  }
+
+  private alarm(name: string, { metric, threshold, minutes, of, means, first }: AlarmSpec): Alarm {
+    const alarm = new Alarm(this, name, {
+      metric,
+      threshold,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      datapointsToAlarm: minutes,
+      evaluationPeriods: of,
+      treatMissingData: TreatMissingData.NOT_BREACHING,
+      alarmDescription: `${means} First: ${first} Runbook: docs/operations.md#${runbookAnchor(name)}`,
+    });
+    alarm.addAlarmAction(new SnsAction(this.topic));
+    alarm.addOkAction(new SnsAction(this.topic));
+    return alarm;
+  }
+}
+
+/** The heading of the alarm's section in the runbook, as Markdown makes it an anchor. */
+export function runbookAnchor(alarm: string): string {
+  return alarm.toLowerCase();
+}
+
+function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, AlarmSpec> {
+  const { ingest, queue, deadLetterQueue, batchingWindow = Duration.seconds(5) } = props;
+  const { function: handler } = ingest.handler;
+  const period = Duration.minutes(1);
+  // SQS passes over a message that was received three times, so one that is refused shows for three timeouts.
+  const ageThreshold = 4 * visibilityTimeout(batchingWindow).toSeconds();
+  return {
+    ...(deadLetterQueue && {
+      DeadLetters: {
+        metric: deadLetterQueue.metricApproximateNumberOfMessagesVisible({
+          period,
+          statistic: Stats.MAXIMUM,
+        }),
+        threshold: 0,
+        minutes: 1,
+        of: 1,
+        means: 'Messages were given up: refused by a rule or by the database, or failed in every receive.',
+        first: 'look in the log of the ingest function for "rejected" and the codes.',
+      },
+    }),
+    OldestMessage: {
+      metric: queue.metricApproximateAgeOfOldestMessage({ period, statistic: Stats.MAXIMUM }),
+      threshold: ageThreshold,
+      minutes: 5,
+      of: 5,
+      means: `Events wait longer than ${Math.round(ageThreshold / 60)} minutes: nothing is stored, or less than arrives.`,
+      first: 'see whether another alarm says why; if none does, raise maxConcurrency.',
+    },
+    Errors: {
+      metric: handler.metricErrors({ period }),
+      threshold: 0,
+      minutes: 3,
+      of: 5,
+      means: 'Whole batches fail. They come again; after five times they are dead letters.',
+      first: 'read the message of the last error in the log of the ingest function.',
+    },
+    Throttles: {
+      metric: handler.metricThrottles({ period }),
+      threshold: 0,
+      minutes: 3,
+      of: 5,
+      means: 'Lambda has no room for the invocations; throttled messages use up their receives.',
+      first: "compare the account's concurrency limit with what other functions take.",
+    },
+    Duration: {
+      metric: handler.metricDuration({ period, statistic: Stats.percentile(99) }),
+      threshold: 0.8 * INGEST_TIMEOUT.toMilliseconds(),
+      minutes: 3,
+      of: 5,
+      means: `Invocations take more than four fifths of their ${INGEST_TIMEOUT.toSeconds()} s: the database is slow or locked.`,
+      first: 'look for locks and load on the database.',
+    },
+    FailedInvocations: {
+      // Counts events that the function names as failed as well, and one that is refused is named once a timeout.
+      metric: mappingMetric(ingest, 'FailedInvokeEventCount'),
+      threshold: 0,
+      minutes: 15,
+      of: 15,
+      means: 'The event source mapping has failing events minute after minute.',
+      first: 'see whether Rejected or Errors rises too; if neither, the function cannot be invoked.',
+    },
+    DatabaseUnreachable: {
+      metric: ingestMetric(scope, METRICS.databaseUnreachable),
+      threshold: 0,
+      minutes: 2,
+      of: 3,
+      means: 'The database does not answer, refuses the login, or does not fit this version.',
+      first: 'look at the code in the log, then at the database.',
+    },
+    KeysetUnreachable: {
+      metric: ingestMetric(scope, METRICS.keysetUnreachable),
+      threshold: 0,
+      minutes: 2,
+      of: 3,
+      means: 'The keyset cannot be fetched or read. Nothing is masked without it, so nothing is stored.',
+      first: 'look at the code in the log, then at the secret, its key and the endpoint.',
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import { Duration } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { EventSourceMapping, MetricType } from 'aws-cdk-lib/aws-lambda';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { ENV } from '../lambda/names.ts';
+import type { IngestDatabase } from './databases/ingest-database.ts';
+import { SchemaMigration } from './schema-migration.ts';
+import { ServiceFunction } from './service-function.ts';
+import { INGEST_TIMEOUT } from './timing.ts';
+
+export interface MaskedIngestProps {
+  /** Its visibility timeout has to be at least `visibilityTimeout(batchingWindow)` of timing.ts. */
+  readonly queue: IQueue;
+  readonly database: IngestDatabase;
+  /** `{"primary":"k1","k1":"<at least 43 characters>"}` */
+  readonly keyset: ISecret;
+  /** Scheme of the tokens: recoverable or irreversible. @default recoverable */
+  readonly masking?: string;
+  /** Messages an invocation takes at most, 1-10,000. @default 10000 */
+  readonly batchSize?: number;
+  /** How long a batch is collected, 1-300 s with a batch size above 10. @default 5 seconds */
+  readonly batchingWindow?: Duration;
+  /** Invocations, and so database connections, at a time, 2-1,000. @default 10 */
+  readonly maxConcurrency?: number;
+  /** MB; 1,769 is one vCPU. @default 1769 */
+  readonly memorySize?: number;
+  /** For logs. @default - the key of CloudWatch Logs */
+  readonly encryptionKey?: IKey;
+}
+
+/** Takes events off a queue, masks them and lands them in a database: the function, its trigger and the schema. */
+export class MaskedIngest extends Construct {
+  readonly handler: ServiceFunction;
+  readonly mapping: EventSourceMapping;
+
+  constructor(scope: Construct, id: string, props: MaskedIngestProps) {
+    super(scope, id);
+    const { queue, database, keyset, encryptionKey } = props;
+    const schema = new SchemaMigration(this, 'Schema', { database, encryptionKey });
+    this.handler = new ServiceFunction(this, 'Default', {
+      description: 'Vizard: masks login events and stores them',
+      entry: 'handler.ts',
+      timeout: INGEST_TIMEOUT,
+      memorySize: props.memorySize ?? 1769,
+      environment: {
+        [ENV.masking]: props.masking ?? 'recoverable',
+        [ENV.maskingKeysetSecretArn]: keyset.secretArn,
+      },
+      placement: database.placement,
+      encryptionKey,
+    });
+    this.handler.grantReadSecret(keyset);
+    database.grantWrite(this.handler, schema);
+    this.grantConsume(queue);
+    this.mapping = new EventSourceMapping(this, 'Mapping', {
+      target: this.handler.function,
+      eventSourceArn: queue.queueArn,
+      batchSize: props.batchSize ?? 10_000,
+      maxBatchingWindow: props.batchingWindow ?? Duration.seconds(5),
+      maxConcurrency: props.maxConcurrency ?? 10,
+      reportBatchItemFailures: true,
+      metricsConfig: { metrics: [MetricType.EVENT_COUNT] },
+    });
+    // Nothing is received before there is a table to put it.
+    this.mapping.node.addDependency(schema);
+  }
+
+  /** What Lambda's poller does in the name of the function's role. */
+  private grantConsume(queue: IQueue): void {
+    this.handler.role.addToPolicy(
+      new PolicyStatement({
+        actions: ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'],
+        resources: [queue.queueArn],
+      }),
+    );
+    queue.encryptionMasterKey?.grantDecrypt(this.handler.role);
+  }
+}

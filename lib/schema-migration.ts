@@ -1,0 +1,45 @@
+import { CustomResource, Duration } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { Construct } from 'constructs';
+import type { IngestDatabase } from './databases/ingest-database.ts';
+import { DeploymentFunction } from './deployment-function.ts';
+
+export interface SchemaMigrationProps {
+  readonly database: IngestDatabase;
+  /** For logs. @default - the key of CloudWatch Logs */
+  readonly encryptionKey?: IKey;
+}
+
+/**
+ * Brings table, index, view and roles up while the stack is deployed: at the first time, and again whenever the code or
+ * the configuration of the migration has changed. When it fails, the deployment fails with its reason.
+ */
+export class SchemaMigration extends Construct {
+  /** Where the database is, as the migration found it. */
+  readonly host: string;
+  readonly port: string;
+  readonly database: string;
+
+  constructor(scope: Construct, id: string, { database, encryptionKey }: SchemaMigrationProps) {
+    super(scope, id);
+    const migration = new DeploymentFunction(this, 'Default', {
+      description: 'Vizard: brings the schema up',
+      entry: 'migrate.ts',
+      // An index over a large table takes its time. Lambda's most.
+      timeout: Duration.minutes(15),
+      placement: database.placement,
+      encryptionKey,
+    });
+    database.grantAdminister(migration.function);
+    const run = new CustomResource(this, 'Run', {
+      serviceToken: migration.serviceToken,
+      resourceType: 'Custom::VizardSchema',
+      // A version is new when code or configuration is.
+      properties: { Version: migration.function.function.currentVersion.version },
+    });
+    if (database instanceof Construct) run.node.addDependency(database);
+    this.host = run.getAttString('Host');
+    this.port = run.getAttString('Port');
+    this.database = run.getAttString('Database');
+  }
+}

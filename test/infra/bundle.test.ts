@@ -1,0 +1,66 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bundledDeployment, MODES, resources, templateOf } from './deployments.ts';
+
+/** The functions by what their names begin with, and what they need to be loaded. */
+const ENVIRONMENT = {
+  DATABASE_URL: 'postgres://localhost/none',
+  MASKING_KEYSET: JSON.stringify({ primary: 'k1', k1: 'a'.repeat(43) }),
+  AWS_REGION: 'eu-west-1',
+};
+
+describe('the bundle', () => {
+  let assembly: string;
+  const bundles: Record<string, string> = {};
+
+  beforeAll(() => {
+    assembly = mkdtempSync(join(tmpdir(), 'vizard-bundle-'));
+    const { app, stack } = bundledDeployment(MODES.existing, assembly);
+    app.synth();
+    for (const [id, { Properties }] of Object.entries(
+      resources(templateOf(stack), 'AWS::Lambda::Function'),
+    )) {
+      const hash = (Properties.Code.S3Key as string).replace('.zip', '');
+      if (/^Ingest(Schema)?(ResourceId)?Function/.test(id)) {
+        bundles[id.replace(/[0-9A-F]{8}$/, '')] = join(assembly, `asset.${hash}`);
+      }
+    }
+  }, 120_000);
+
+  afterAll(() => rmSync(assembly, { recursive: true, force: true }));
+
+  it('is made for each of the functions', () => {
+    expect(Object.keys(bundles).toSorted()).toEqual([
+      'IngestFunction',
+      'IngestSchemaFunction',
+      'IngestSchemaResourceIdFunction',
+    ]);
+  });
+
+  it.each(['IngestFunction', 'IngestSchemaFunction', 'IngestSchemaResourceIdFunction'])(
+    '%s is one minified CommonJS file with its source map, and exports the handler',
+    (name) => {
+      const folder = bundles[name]!;
+      const code = readFileSync(join(folder, 'index.js'), 'utf8');
+
+      expect(readdirSync(folder).toSorted()).toEqual(['index.js', 'index.js.map']);
+      expect(code.length / code.split('\n').length).toBeGreaterThan(200);
+      const { stdout, stderr } = spawnSync(
+        process.execPath,
+        [
+          '-e',
+          `console.log(typeof require(${JSON.stringify(join(folder, 'index.js'))}).handler); process.exit()`,
+        ],
+        { encoding: 'utf8', env: ENVIRONMENT, cwd: folder },
+      );
+      expect(stderr).toBe('');
+      expect(stdout).toBe('function\n');
+      // The map names the sources; their text stays here.
+      const map = JSON.parse(readFileSync(join(folder, 'index.js.map'), 'utf8')) as object;
+      expect(map).not.toHaveProperty('sourcesContent');
+    },
+  );
+});

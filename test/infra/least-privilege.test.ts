@@ -1,0 +1,123 @@
+import type { Template } from 'aws-cdk-lib/assertions';
+import { describe, expect, it } from 'vitest';
+import { MODE_NAMES, MODES, type Mode, resources, template } from './deployments.ts';
+
+interface Statement {
+  readonly Effect: string;
+  readonly Action: string | string[];
+  readonly Resource: unknown;
+  readonly Condition?: unknown;
+}
+
+/** Every statement of every policy of a role, one line an action: `Allow sqs:ReceiveMessage Queue.Arn`. */
+function permissions(stack: Template, role: string): string[] {
+  const [roleId, { Properties }] = Object.entries(resources(stack, 'AWS::IAM::Role')).find(([id]) =>
+    id.startsWith(role),
+  )!;
+  expect(Properties.ManagedPolicyArns, 'managed policies').toBeUndefined();
+  expect(Properties.Policies, 'inline policies').toBeUndefined();
+  const policies = Object.values(resources(stack, 'AWS::IAM::Policy')).filter(({ Properties: { Roles } }) =>
+    (Roles as { Ref: string }[]).some(({ Ref }) => Ref === roleId),
+  );
+  return policies
+    .flatMap(({ Properties: { PolicyDocument } }) => PolicyDocument.Statement as Statement[])
+    .flatMap(({ Effect, Action, Resource, Condition }) =>
+      [Action].flat().flatMap((action) =>
+        [Resource].flat().map((where) => {
+          const condition = Condition === undefined ? '' : ` if ${Object.keys(Condition as object)}`;
+          return `${Effect} ${action} ${place(where)}${condition}`;
+        }),
+      ),
+    )
+    .toSorted();
+}
+
+/** A resource as a person would name it. */
+function place(resource: unknown): string {
+  if (typeof resource === 'string') return resource;
+  const {
+    Ref,
+    'Fn::GetAtt': attribute,
+    'Fn::Join': join,
+  } = resource as {
+    Ref?: string;
+    'Fn::GetAtt'?: [string, string];
+    'Fn::Join'?: [string, unknown[]];
+  };
+  const name = (id: string) => id.replace(/[0-9A-F]{8}$/, '');
+  if (Ref) return name(Ref);
+  if (attribute) return `${name(attribute[0])}.${attribute[1]}`;
+  return join![1].map(place).join('');
+}
+
+const NETWORK = [
+  'AssignPrivateIpAddresses',
+  'CreateNetworkInterface',
+  'DeleteNetworkInterface',
+  'DescribeNetworkInterfaces',
+  'DescribeSubnets',
+  'UnassignPrivateIpAddresses',
+].map((action) => `ec2:${action}`);
+/** Lambda needs them to put a function into a VPC, and they have no resources to name; the code is denied them. */
+const IN_VPC = [
+  ...NETWORK.map((action) => `Allow ${action} *`),
+  ...NETWORK.map((action) => `Deny ${action} * if ArnEquals`),
+];
+const LOGS_AND_TRACES = (logs: string) => [
+  `Allow logs:CreateLogStream ${logs}.Arn`,
+  `Allow logs:PutLogEvents ${logs}.Arn`,
+  'Allow xray:PutTelemetryRecords *',
+  'Allow xray:PutTraceSegments *',
+];
+
+const CONNECT: Record<Mode, string[]> = {
+  aurora: [
+    'Allow rds-db:connect arn:AWS::Partition:rds-db:AWS::Region:AWS::AccountId:dbuser:DatabaseCluster.DBClusterResourceId/vizard_writer',
+    ...IN_VPC,
+  ],
+  existing: [
+    'Allow rds-db:connect arn:aws:rds-db:eu-west-1:111122223333:dbuser:IngestSchemaResourceIdFound.ResourceId/vizard_writer',
+    ...IN_VPC,
+  ],
+  url: [],
+};
+
+const ADMINISTER: Record<Mode, string[]> = {
+  aurora: [
+    'Allow secretsmanager:GetSecretValue DatabaseCluster.MasterUserSecret.SecretArn',
+    'Allow kms:Decrypt Key.Arn',
+    ...IN_VPC,
+  ],
+  existing: [`Allow secretsmanager:GetSecretValue ${MODES.existing.databaseSecretArn}`, ...IN_VPC],
+  url: [],
+};
+
+describe.each(MODE_NAMES)('with database=%s', (mode) => {
+  const stack = template(MODES[mode]);
+
+  it('the ingest may consume its queue, read its keyset, connect as the writer, and log', () => {
+    expect(permissions(stack, 'IngestRole')).toEqual(
+      [
+        'Allow sqs:DeleteMessage Queue.Arn',
+        'Allow sqs:GetQueueAttributes Queue.Arn',
+        'Allow sqs:ReceiveMessage Queue.Arn',
+        'Allow secretsmanager:GetSecretValue KeysetSecret',
+        'Allow kms:Decrypt Key.Arn',
+        ...CONNECT[mode],
+        ...LOGS_AND_TRACES('IngestLogs'),
+      ].toSorted(),
+    );
+  });
+
+  it('the migration, and nobody else, may read the administrator of the database', () => {
+    expect(permissions(stack, 'IngestSchemaRole')).toEqual(
+      [...ADMINISTER[mode], ...LOGS_AND_TRACES('IngestSchemaLogs')].toSorted(),
+    );
+    const readers = Object.entries(resources(stack, 'AWS::IAM::Policy')).filter(([, { Properties }]) =>
+      /MasterUserSecret|secret:logins/.test(JSON.stringify(Properties)),
+    );
+    expect(readers.map(([id]) => id.replace(/[0-9A-F]{8}$/, ''))).toEqual(
+      mode === 'url' ? [] : ['IngestSchemaRoleDefaultPolicy'],
+    );
+  });
+});

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { METRICS } from '../../lambda/names.ts';
+import { runbookAnchor } from '../../lib/ingest-alarms.ts';
+import { MODE_NAMES, MODES, type Resource, resource, resources, template } from './deployments.ts';
+
+const RUNBOOK = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+const ALARMS = [
+  'DatabaseUnreachable',
+  'DeadLetters',
+  'Duration',
+  'Errors',
+  'FailedInvocations',
+  'KeysetUnreachable',
+  'OldestMessage',
+  'Throttles',
+];
+
+describe.each(MODE_NAMES)('with database=%s', (mode) => {
+  const stack = template(MODES[mode]);
+  const alarms: Record<string, Resource> = Object.fromEntries(
+    Object.entries(resources(stack, 'AWS::CloudWatch::Alarm')).map(([id, alarm]) => [
+      id.replace(/^Alarms|[0-9A-F]{8}$/g, ''),
+      alarm,
+    ]),
+  );
+
+  it('there is an alarm for everything that wakes somebody', () => {
+    expect(Object.keys(alarms).toSorted()).toEqual(ALARMS);
+  });
+
+  it.each(ALARMS)(
+    '%s goes to the topic, and says what it means, what to do first and where to read on',
+    (name) => {
+      const { Properties } = alarms[name]!;
+      const topic = [{ Ref: expect.stringMatching(/^AlarmsTopic/) }];
+
+      expect(Properties.AlarmActions).toEqual(topic);
+      expect(Properties.OKActions).toEqual(topic);
+      expect(Properties.TreatMissingData).toBe('notBreaching');
+      expect(Properties.AlarmDescription).toMatch(
+        /^[A-Z].+\. First: .+\. Runbook: docs\/operations\.md#[a-z]+$/,
+      );
+      expect(Properties.AlarmDescription.length).toBeLessThanOrEqual(1024);
+      const headings = [...RUNBOOK.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading);
+      expect(headings).toContain(name);
+      expect(Properties.AlarmDescription).toContain(`#${runbookAnchor(name)}`);
+    },
+  );
+
+  it('the alarms of the function look at what it publishes', () => {
+    for (const name of ['DatabaseUnreachable', 'KeysetUnreachable']) {
+      expect(alarms[name]!.Properties).toMatchObject({
+        Namespace: METRICS.namespace,
+        MetricName: name,
+        Dimensions: [{ Name: METRICS.service, Value: 'Vizard' }],
+      });
+    }
+  });
+
+  it('the dashboard reads from top to bottom', () => {
+    const text = JSON.stringify(resource(stack, 'AWS::CloudWatch::Dashboard', 'Dashboard').Properties);
+
+    expect([...text.matchAll(/## ([^\\"]+)/g)].map(([, heading]) => heading)).toEqual([
+      'Is it flowing?',
+      'How far behind?',
+      'What is refused?',
+      'What does the database do?',
+    ]);
+    const { namespace: _, service: __, code: ___, ...published } = METRICS;
+    for (const name of Object.values(published)) expect(text).toContain(name);
+    expect(text.includes('ServerlessDatabaseCapacity')).toBe(mode === 'aurora');
+  });
+});
+
+describe('an engineer', () => {
+  it('is subscribed with alarmEmail', () => {
+    template({ ...MODES.url, alarmEmail: 'oncall@example.com' }).hasResourceProperties(
+      'AWS::SNS::Subscription',
+      {
+        Protocol: 'email',
+        Endpoint: 'oncall@example.com',
+      },
+    );
+  });
+
+  it('is nobody without', () => {
+    template(MODES.url).resourceCountIs('AWS::SNS::Subscription', 0);
+  });
+});

@@ -1,0 +1,291 @@
+import { Match } from 'aws-cdk-lib/assertions';
+import { describe, expect, it } from 'vitest';
+import { MODE_NAMES, MODES, resource, resources, template } from './deployments.ts';
+
+const KEY = { 'Fn::GetAtt': [expect.stringMatching(/^Key/), 'Arn'] };
+
+describe.each(MODE_NAMES)('with database=%s', (mode) => {
+  const stack = template(MODES[mode]);
+
+  it('runs the function on Node 24, arm64, with source maps, JSON logs and traces', () => {
+    const { Properties } = resource(stack, 'AWS::Lambda::Function', 'IngestFunction');
+
+    expect(Properties).toMatchObject({
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      MemorySize: 1769,
+      TracingConfig: { Mode: 'Active' },
+      LoggingConfig: { LogFormat: 'JSON', LogGroup: { Ref: expect.stringMatching(/^IngestLogs/) } },
+    });
+    expect(Properties.Environment.Variables).toMatchObject({
+      NODE_OPTIONS: '--enable-source-maps',
+      POWERTOOLS_SERVICE_NAME: 'Vizard',
+      MASKING: 'recoverable',
+      MASKING_KEYSET_SECRET_ARN: { Ref: expect.stringMatching(/^KeysetSecret/) },
+    });
+    expect(Properties).not.toHaveProperty('ReservedConcurrentExecutions');
+  });
+
+  it('hands whole batches over, takes partial failures back and counts events', () => {
+    stack.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      BatchSize: 10_000,
+      MaximumBatchingWindowInSeconds: 5,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      ScalingConfig: { MaximumConcurrency: 10 },
+      MetricsConfig: { Metrics: ['EventCount'] },
+    });
+  });
+
+  it('receives nothing before the schema is up, and brings it up again when the migration changes', () => {
+    const { DependsOn } = resource(stack, 'AWS::Lambda::EventSourceMapping', 'IngestMapping');
+    const { Properties } = resource(stack, 'Custom::VizardSchema', 'IngestSchemaRun');
+
+    expect(DependsOn).toContainEqual(expect.stringMatching(/^IngestSchemaRun/));
+    expect(Properties.Version).toEqual({
+      'Fn::GetAtt': [expect.stringMatching(/^IngestSchemaFunctionCurrentVersion/), 'Version'],
+    });
+  });
+
+  it('encrypts queues, keyset, logs and alarms with the customer key, which is kept and rotates', () => {
+    const key = resource(stack, 'AWS::KMS::Key', 'Key');
+
+    expect(key).toMatchObject({ DeletionPolicy: 'Retain', Properties: { EnableKeyRotation: true } });
+    for (const [type, property] of [
+      ['AWS::SQS::Queue', 'KmsMasterKeyId'],
+      ['AWS::SecretsManager::Secret', 'KmsKeyId'],
+      ['AWS::Logs::LogGroup', 'KmsKeyId'],
+      ['AWS::SNS::Topic', 'KmsMasterKeyId'],
+    ] as const) {
+      const found = Object.entries(resources(stack, type));
+      expect(found.length).toBeGreaterThan(0);
+      for (const [id, { Properties }] of found) expect([id, Properties[property]]).toEqual([id, KEY]);
+    }
+  });
+
+  it('lets SQS, SNS, CloudWatch and its logs use the key, for this account only', () => {
+    const { Statement } = resource(stack, 'AWS::KMS::Key', 'Key').Properties.KeyPolicy;
+
+    expect(Statement).toContainEqual(
+      expect.objectContaining({
+        Action: ['kms:Decrypt', 'kms:GenerateDataKey*'],
+        Condition: { StringEquals: { 'aws:SourceAccount': expect.anything() } },
+        Principal: {
+          Service: expect.arrayContaining([
+            'sqs.amazonaws.com',
+            'sns.amazonaws.com',
+            'cloudwatch.amazonaws.com',
+          ]),
+        },
+      }),
+    );
+    expect(JSON.stringify(Statement)).toContain('kms:EncryptionContext:aws:logs:arn');
+  });
+
+  it('takes messages and alarms over TLS only', () => {
+    const policies = [
+      ...Object.values(resources(stack, 'AWS::SQS::QueuePolicy')),
+      ...Object.values(resources(stack, 'AWS::SNS::TopicPolicy')),
+    ];
+
+    expect(policies).toHaveLength(3);
+    for (const { Properties } of policies) {
+      expect(Properties.PolicyDocument.Statement).toContainEqual(
+        expect.objectContaining({
+          Effect: 'Deny',
+          Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+        }),
+      );
+    }
+  });
+
+  it('generates the keyset once: a change here would replace the keys of deployed stacks', () => {
+    const keyset = resource(stack, 'AWS::SecretsManager::Secret', 'KeysetSecret');
+
+    expect(keyset).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    expect(keyset.Properties.GenerateSecretString).toEqual({
+      ExcludePunctuation: true,
+      GenerateStringKey: 'k1',
+      PasswordLength: 64,
+      SecretStringTemplate: '{"primary":"k1"}',
+    });
+  });
+
+  it('keeps the names of what holds data: a new logical id is a new, empty resource', () => {
+    const ids = [
+      'AWS::SQS::Queue',
+      'AWS::SecretsManager::Secret',
+      'AWS::KMS::Key',
+      'AWS::RDS::DBCluster',
+    ].flatMap((type) => Object.keys(resources(stack, type)));
+
+    expect(ids.toSorted()).toEqual([
+      ...(mode === 'aurora' ? ['DatabaseCluster5B53A178'] : []),
+      'Key961B73FD',
+      'KeysetSecret775D9491',
+      'Queue381943A6',
+      'QueueDeadLetters9B423CAD',
+    ]);
+  });
+
+  it('keeps queues, keyset and key when it is destroyed', () => {
+    const kept = Object.entries(stack.toJSON().Resources as Record<string, { DeletionPolicy?: string }>)
+      .filter(([, { DeletionPolicy }]) => DeletionPolicy === 'Retain')
+      .map(([id]) => id);
+
+    expect(kept.toSorted()).toEqual([
+      'Key961B73FD',
+      'KeysetSecret775D9491',
+      'Queue381943A6',
+      'QueueDeadLetters9B423CAD',
+    ]);
+  });
+
+  it('keeps logs for three months, or a month for the network', () => {
+    const groups = Object.values(resources(stack, 'AWS::Logs::LogGroup'));
+
+    expect(new Set(groups.map(({ Properties }) => Properties.RetentionInDays))).toEqual(
+      new Set(mode === 'aurora' ? [90, 30] : [90]),
+    );
+  });
+
+  it('says where to send and what to keep', () => {
+    expect(Object.keys(stack.findOutputs('*')).toSorted()).toEqual([
+      'DeadLetterQueueUrl',
+      'FunctionName',
+      'KeysetSecretArn',
+      'QueueUrl',
+    ]);
+  });
+});
+
+describe('with database=aurora', () => {
+  const stack = template(MODES.aurora);
+
+  it('makes a protected, encrypted cluster with backups, IAM authentication and a rotated password', () => {
+    const cluster = resource(stack, 'AWS::RDS::DBCluster', 'DatabaseCluster');
+
+    expect(cluster.DeletionPolicy).toBe('Snapshot');
+    expect(cluster.Properties).toMatchObject({
+      Engine: 'aurora-postgresql',
+      DeletionProtection: true,
+      StorageEncrypted: true,
+      KmsKeyId: KEY,
+      BackupRetentionPeriod: 14,
+      EnableIAMDatabaseAuthentication: true,
+      // RDS rotates a password that it manages, every seven days.
+      ManageMasterUserPassword: true,
+      MasterUserSecret: { KmsKeyId: KEY },
+      ServerlessV2ScalingConfiguration: { MinCapacity: 0.5, MaxCapacity: 8 },
+      EnableCloudwatchLogsExports: ['postgresql'],
+    });
+    expect(cluster.Properties).not.toHaveProperty('MasterUserPassword');
+    stack.hasResourceProperties('AWS::RDS::DBInstance', {
+      PubliclyAccessible: false,
+      MonitoringInterval: 60,
+    });
+    stack.hasResourceProperties('AWS::RDS::DBClusterParameterGroup', {
+      Parameters: { 'rds.force_ssl': '1', log_error_verbosity: 'terse', log_min_error_statement: 'panic' },
+    });
+  });
+
+  it('leaves no way in or out of the network but to Secrets Manager', () => {
+    for (const type of ['AWS::EC2::InternetGateway', 'AWS::EC2::NatGateway', 'AWS::EC2::Route']) {
+      stack.resourceCountIs(type, 0);
+    }
+    stack.resourceCountIs('AWS::EC2::VPCEndpoint', 1);
+    stack.hasResourceProperties('AWS::EC2::VPCEndpoint', {
+      ServiceName: Match.objectLike({ 'Fn::Join': ['', Match.arrayWith(['.secretsmanager'])] }),
+      PrivateDnsEnabled: true,
+    });
+    const ports = [
+      ...Object.values(resources(stack, 'AWS::EC2::SecurityGroupIngress')),
+      ...Object.values(resources(stack, 'AWS::EC2::SecurityGroupEgress')),
+    ].map(({ Properties }) => Properties.FromPort);
+    expect(ports.toSorted()).toEqual([443, 443, 5432, 5432]);
+  });
+
+  it('takes capacity from the context', () => {
+    template({ minAcu: '0', maxAcu: '64' }).hasResourceProperties('AWS::RDS::DBCluster', {
+      ServerlessV2ScalingConfiguration: { MinCapacity: 0, MaxCapacity: 64 },
+    });
+  });
+});
+
+describe('with database=existing', () => {
+  const stack = template(MODES.existing);
+
+  it('makes neither a database nor a network', () => {
+    for (const type of ['AWS::RDS::DBCluster', 'AWS::EC2::VPC', 'AWS::EC2::Subnet'])
+      stack.resourceCountIs(type, 0);
+  });
+
+  it('lets the functions in on port 5432 of the given security group', () => {
+    stack.hasResourceProperties('AWS::EC2::SecurityGroupIngress', {
+      GroupId: MODES.existing.databaseSecurityGroupId,
+      FromPort: 5432,
+      ToPort: 5432,
+    });
+  });
+
+  it('learns the host from the migration and the resource id from RDS', () => {
+    const { Properties } = resource(stack, 'AWS::Lambda::Function', 'IngestFunction');
+    const found = resource(stack, 'Custom::VizardDatabaseResourceId', 'IngestSchemaResourceId');
+
+    expect(Properties.Environment.Variables).toMatchObject({
+      DATABASE_HOST: { 'Fn::GetAtt': [expect.stringMatching(/^IngestSchemaRun/), 'Host'] },
+      DATABASE_USER: 'vizard_writer',
+    });
+    expect(found.Properties.Host).toEqual({
+      'Fn::GetAtt': [expect.stringMatching(/^IngestSchemaRun/), 'Host'],
+    });
+  });
+});
+
+describe('with database=url', () => {
+  const stack = template(MODES.url);
+
+  it('puts nothing into a VPC', () => {
+    const types = Object.values(stack.toJSON().Resources as Record<string, { Type: string }>).map(
+      ({ Type }) => Type,
+    );
+
+    expect(types.filter((type) => type.startsWith('AWS::EC2::') || type.startsWith('AWS::RDS::'))).toEqual(
+      [],
+    );
+    for (const { Properties } of Object.values(resources(stack, 'AWS::Lambda::Function'))) {
+      expect(Properties).not.toHaveProperty('VpcConfig');
+    }
+  });
+});
+
+describe('with what is there', () => {
+  it('takes the key that the secret of a database is encrypted with', () => {
+    const databaseSecretKeyArn = 'arn:aws:kms:eu-west-1:111122223333:key/0123';
+    const stack = template({ ...MODES.existing, databaseSecretKeyArn });
+
+    const policy = JSON.stringify(resource(stack, 'AWS::IAM::Policy', 'IngestSchemaRoleDefault').Properties);
+    expect(policy).toContain(databaseSecretKeyArn);
+  });
+
+  it('takes a queue, and watches its dead-letter queue where it is named', () => {
+    const queueArn = 'arn:aws:sqs:eu-west-1:111122223333:logins';
+    const stack = template({ queueArn, deadLetterQueueArn: `${queueArn}-dlq` });
+
+    stack.resourceCountIs('AWS::SQS::Queue', 0);
+    stack.hasResourceProperties('AWS::Lambda::EventSourceMapping', { EventSourceArn: queueArn });
+    stack.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Dimensions: [{ Name: 'QueueName', Value: 'logins-dlq' }],
+    });
+  });
+
+  it('takes a keyset and the key that it is encrypted with', () => {
+    const keysetSecretArn = 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:keyset-AbCdEf';
+    const keysetKeyArn = 'arn:aws:kms:eu-west-1:111122223333:key/0123';
+    const stack = template({ ...MODES.url, keysetSecretArn, keysetKeyArn });
+
+    stack.resourceCountIs('AWS::SecretsManager::Secret', 0);
+    const policy = JSON.stringify(resource(stack, 'AWS::IAM::Policy', 'IngestRole').Properties);
+    expect(policy).toContain(keysetSecretArn);
+    expect(policy).toContain(keysetKeyArn);
+  });
+});
