@@ -39,7 +39,8 @@ const context = () => ({ database: 'url', databaseUrl: postgres.url, batchingWin
 
 /** One deployment, which the tests look at in their order: deployed, used, deployed again, destroyed. */
 beforeAll(async () => {
-  [emulator, postgres] = await Promise.all([startEmulator(), startPostgres({ durable: false })]);
+  emulator = await startEmulator();
+  postgres = await startPostgres({ durable: false });
   database = new Client({ connectionString: postgres.url });
   await database.connect();
   const config = {

@@ -48,6 +48,19 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
     },
   );
 
+  it('alarms may publish to the topic', () => {
+    const { Properties } = resource(stack, 'AWS::SNS::TopicPolicy', 'AlarmsTopicPolicy');
+
+    expect(Properties.PolicyDocument.Statement).toContainEqual(
+      expect.objectContaining({
+        Effect: 'Allow',
+        Action: 'sns:Publish',
+        Principal: { Service: 'cloudwatch.amazonaws.com' },
+        Condition: { StringEquals: { 'aws:SourceAccount': expect.anything() } },
+      }),
+    );
+  });
+
   it('the alarms of the function look at what it publishes', () => {
     for (const name of ['DatabaseUnreachable', 'KeysetUnreachable']) {
       expect(alarms[name]!.Properties).toMatchObject({
