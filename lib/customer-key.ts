@@ -17,7 +17,7 @@ export class CustomerKey extends Key {
     super(scope, id, {
       description: 'Vizard: queues, secrets, logs and database',
       enableKeyRotation: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     const { account, region, partition } = Stack.of(this);
     this.addToResourcePolicy(

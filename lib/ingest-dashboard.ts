@@ -170,8 +170,8 @@ function database(scope: Construct, { clusterIdentifier }: IngestDashboardProps)
             ],
           },
           {
-            title: 'commit latency and write latency',
-            metrics: [cluster('CommitLatency', Stats.AVERAGE), cluster('WriteLatency', Stats.AVERAGE)],
+            title: 'commit latency, milliseconds',
+            metrics: [cluster('CommitLatency', Stats.AVERAGE)],
           },
         ]),
   ];

@@ -13,7 +13,7 @@ export interface IngestQueueProps {
 
 /**
  * The queue that producers send to, and its dead-letter queue. Both are retained when the stack goes: a message that
- * was accepted is not to be lost because somebody removed its reader.
+ * was accepted is not to be lost because somebody removed its reader. (A deployment that fails at first leaves none.)
  */
 export class IngestQueue extends Construct {
   readonly queue: Queue;
@@ -23,7 +23,7 @@ export class IngestQueue extends Construct {
     super(scope, id);
     const shared = {
       enforceSSL: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
       ...(encryptionKey
         ? { encryption: QueueEncryption.KMS, encryptionMasterKey: encryptionKey }
         : { encryption: QueueEncryption.SQS_MANAGED }),

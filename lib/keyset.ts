@@ -31,7 +31,7 @@ export class Keyset extends Construct {
         passwordLength: 64,
         excludePunctuation: true,
       },
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     const reason =
       'A key that replaces another by itself would tear equal values apart; rotation is a decision.';

@@ -35,11 +35,12 @@ export interface MaskedIngestProps {
 export class MaskedIngest extends Construct {
   readonly handler: ServiceFunction;
   readonly mapping: EventSourceMapping;
+  readonly schema: SchemaMigration;
 
   constructor(scope: Construct, id: string, props: MaskedIngestProps) {
     super(scope, id);
     const { queue, database, keyset, encryptionKey } = props;
-    const schema = new SchemaMigration(this, 'Schema', { database, encryptionKey });
+    this.schema = new SchemaMigration(this, 'Schema', { database, encryptionKey });
     this.handler = new ServiceFunction(this, 'Default', {
       description: 'Vizard: masks login events and stores them',
       entry: 'handler.ts',
@@ -53,7 +54,7 @@ export class MaskedIngest extends Construct {
       encryptionKey,
     });
     this.handler.grantReadSecret(keyset);
-    database.grantWrite(this.handler, schema);
+    database.grantWrite(this.handler, this.schema);
     this.grantConsume(queue);
     this.mapping = new EventSourceMapping(this, 'Mapping', {
       target: this.handler.function,
@@ -64,8 +65,8 @@ export class MaskedIngest extends Construct {
       reportBatchItemFailures: true,
       metricsConfig: { metrics: [MetricType.EVENT_COUNT] },
     });
-    // Nothing is received before there is a table to put it.
-    this.mapping.node.addDependency(schema);
+    // Nothing is received before there is a table to put it, and no code runs before the schema that it is for.
+    this.handler.function.node.addDependency(this.schema);
   }
 
   /** What Lambda's poller does in the name of the function's role. */

@@ -1,5 +1,6 @@
 import { CustomResource, Duration } from 'aws-cdk-lib';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import type { IngestDatabase } from './databases/ingest-database.ts';
 import { DeploymentFunction } from './deployment-function.ts';
@@ -15,6 +16,7 @@ export interface SchemaMigrationProps {
  * the configuration of the migration has changed. When it fails, the deployment fails with its reason.
  */
 export class SchemaMigration extends Construct {
+  readonly function: IFunction;
   /** Where the database is, as the migration found it. */
   readonly host: string;
   readonly port: string;
@@ -25,15 +27,17 @@ export class SchemaMigration extends Construct {
     const migration = new DeploymentFunction(this, 'Default', {
       description: 'Vizard: brings the schema up',
       entry: 'migrate.ts',
-      // An index over a large table takes its time. Lambda's most.
-      timeout: Duration.minutes(15),
+      // An index over a large table takes its time. The provider framework waits for Lambda's most, 15 minutes.
+      timeout: Duration.minutes(14),
       placement: database.placement,
       encryptionKey,
     });
+    this.function = migration.function.function;
     database.grantAdminister(migration.function);
     const run = new CustomResource(this, 'Run', {
       serviceToken: migration.serviceToken,
       resourceType: 'Custom::VizardSchema',
+      serviceTimeout: Duration.minutes(16),
       // A version is new when code or configuration is.
       properties: { Version: migration.function.function.currentVersion.version },
     });

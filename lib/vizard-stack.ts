@@ -1,9 +1,9 @@
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
-import { Vpc } from 'aws-cdk-lib/aws-ec2';
+import { CfnOutput, Duration, Stack, type StackProps, Token } from 'aws-cdk-lib';
+import { type IVpc, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { Key } from 'aws-cdk-lib/aws-kms';
 import { type IQueue, Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { Settings } from './context.ts';
+import { ContextError, type Settings } from './context.ts';
 import { CustomerKey } from './customer-key.ts';
 import { AuroraDatabase } from './databases/aurora-database.ts';
 import { ExistingDatabase } from './databases/existing-database.ts';
@@ -23,7 +23,12 @@ export interface VizardStackProps extends StackProps {
 /** Everything: queue, keyset, database, ingest, alarms and dashboard. */
 export class VizardStack extends Stack {
   constructor(scope: Construct, id: string, { settings, ...props }: VizardStackProps) {
-    super(scope, id, { description: 'Login events off a queue, masked, into Postgres', ...props });
+    super(scope, id, {
+      description: 'Login events off a queue, masked, into Postgres',
+      // The protected cluster would stay, without its instance, its network and everything that watches it.
+      terminationProtection: settings.database.kind === 'aurora',
+      ...props,
+    });
     const encryptionKey = new CustomerKey(this, 'Key');
     const batchingWindow = Duration.seconds(settings.batchingWindowSeconds);
     const { queue, deadLetterQueue } = this.queues(settings.queue, batchingWindow, encryptionKey);
@@ -48,10 +53,36 @@ export class VizardStack extends Stack {
       encryptionKey,
     });
     new IngestDashboard(this, 'Dashboard', { ...watched, clusterIdentifier: database.clusterIdentifier });
-    new CfnOutput(this, 'QueueUrl', { value: queue.queueUrl, description: 'Send events here' });
-    if (deadLetterQueue) new CfnOutput(this, 'DeadLetterQueueUrl', { value: deadLetterQueue.queueUrl });
-    new CfnOutput(this, 'KeysetSecretArn', { value: keyset.secretArn, description: 'Keep it' });
-    new CfnOutput(this, 'FunctionName', { value: ingest.handler.function.functionName });
+    this.output({
+      QueueUrl: queue.queueUrl,
+      QueueArn: queue.queueArn,
+      DeadLetterQueueUrl: deadLetterQueue?.queueUrl,
+      DeadLetterQueueArn: deadLetterQueue?.queueArn,
+      KeysetSecretArn: keyset.secretArn,
+      KeyArn: encryptionKey.keyArn,
+      DatabaseCluster: database.clusterIdentifier,
+      FunctionName: ingest.handler.function.functionName,
+      MigrationFunctionName: ingest.schema.function.functionName,
+    });
+  }
+
+  private output(values: Readonly<Record<string, string | undefined>>): void {
+    for (const [name, value] of Object.entries(values)) {
+      if (value !== undefined) new CfnOutput(this, name, { value });
+    }
+  }
+
+  private existingVpc(scope: Construct, vpcId: string): IVpc {
+    if (Token.isUnresolved(this.account) || Token.isUnresolved(this.region)) {
+      throw new ContextError(
+        'vpcId: expected credentials and a region to look it up with, got none; set AWS_PROFILE and AWS_REGION',
+      );
+    }
+    const vpc = Vpc.fromLookup(scope, 'Vpc', { vpcId });
+    if (vpc.privateSubnets.length + vpc.isolatedSubnets.length === 0) {
+      throw new ContextError('vpcId: expected a VPC with private subnets, got one with public subnets only');
+    }
+    return vpc;
   }
 
   private queues(settings: Settings['queue'], batchingWindow: Duration, encryptionKey: Key) {
@@ -82,7 +113,10 @@ export class VizardStack extends Stack {
         const place = new Construct(this, 'Given');
         return new ExistingDatabase(this, 'Database', {
           secret: existingSecret(place, 'Administrator', settings.secretArn, settings.secretKeyArn),
-          vpc: Vpc.fromLookup(place, 'Vpc', { vpcId: settings.vpcId }),
+          host: settings.host,
+          port: settings.port,
+          database: settings.database,
+          vpc: this.existingVpc(place, settings.vpcId),
           securityGroupId: settings.securityGroupId,
           encryptionKey,
         });

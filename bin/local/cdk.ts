@@ -50,6 +50,7 @@ export async function deploy(emulator: Emulator, context: Context): Promise<Outp
       'deploy',
       ...contextOptions(context),
       '--require-approval=never',
+      '--progress=events',
       `--outputs-file=${file}`,
     ]);
     return (JSON.parse(readFileSync(file, 'utf8')) as { Vizard: Outputs }).Vizard;
@@ -91,7 +92,7 @@ export async function runCdk(
 ): Promise<CdkResult> {
   const bin = join(PROJECT, 'node_modules', '.bin');
   const { AWS_PROFILE: _, AWS_SESSION_TOKEN: __, ...env } = process.env;
-  const child = spawn(join(bin, 'cdk'), [...args, '--progress=events', '--no-notices'], {
+  const child = spawn(join(bin, 'cdk'), [...args, '--no-notices'], {
     cwd: PROJECT,
     env: {
       ...env,

@@ -54,11 +54,13 @@ export class AuroraDatabase extends Construct implements IngestDatabase {
       clusterIdentifier,
       cloudwatchLogsExports: ['postgresql'],
       monitoringInterval: Duration.minutes(1),
-      engine: DatabaseClusterEngine.auroraPostgres({ version: AuroraPostgresEngineVersion.VER_18_4 }),
+      engine: DatabaseClusterEngine.auroraPostgres({ version: AuroraPostgresEngineVersion.VER_17_7 }),
       defaultDatabaseName: DATABASE_NAME,
       credentials: Credentials.fromUsername('vizard_admin', { encryptionKey }),
       manageMasterUserPassword: true,
       iamAuthentication: true,
+      // The way in for people: nothing else reaches these subnets.
+      enableDataApi: true,
       writer: ClusterInstance.serverlessV2('Writer', {
         enablePerformanceInsights: true,
         performanceInsightEncryptionKey: encryptionKey,

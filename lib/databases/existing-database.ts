@@ -12,8 +12,14 @@ import type { IngestDatabase } from './ingest-database.ts';
 import { allowHttps, functionsSecurityGroup } from './network.ts';
 
 export interface ExistingDatabaseProps {
-  /** The administrator's: {host, port, dbname, username, password}, as RDS and the CDK write it. */
+  /** The administrator's: username and password, and host and dbname where they are not given here. */
   readonly secret: ISecret;
+  /** @default - host of the secret */
+  readonly host?: string;
+  /** @default 5432 */
+  readonly port?: number;
+  /** @default - dbname of the secret */
+  readonly database?: string;
   /** Where the database is. Its private subnets need a way to Secrets Manager: a NAT gateway or an endpoint. */
   readonly vpc: IVpc;
   readonly securityGroupId: string;
@@ -32,10 +38,10 @@ export class ExistingDatabase extends Construct implements IngestDatabase {
   constructor(scope: Construct, id: string, props: ExistingDatabaseProps) {
     super(scope, id);
     this.props = props;
-    const { vpc, securityGroupId } = props;
+    const { vpc, securityGroupId, port = POSTGRES_PORT } = props;
     const functions = functionsSecurityGroup(this, vpc);
     const database = SecurityGroup.fromSecurityGroupId(this, 'Database', securityGroupId);
-    database.connections.allowFrom(functions, Port.tcp(POSTGRES_PORT), 'functions of Vizard');
+    database.connections.allowFrom(functions, Port.tcp(port), 'functions of Vizard');
     allowHttps(functions);
     const subnetType =
       vpc.privateSubnets.length > 0 ? SubnetType.PRIVATE_WITH_EGRESS : SubnetType.PRIVATE_ISOLATED;
@@ -44,7 +50,13 @@ export class ExistingDatabase extends Construct implements IngestDatabase {
 
   grantAdminister(migration: ServiceFunction): void {
     migration.grantReadSecret(this.props.secret);
-    migration.addEnvironment({ [ENV.databaseSecretArn]: this.props.secret.secretArn });
+    const { secret, host, port = POSTGRES_PORT, database } = this.props;
+    migration.addEnvironment({
+      [ENV.databaseSecretArn]: secret.secretArn,
+      [ENV.databasePort]: String(port),
+      ...(host && { [ENV.databaseHost]: host }),
+      ...(database && { [ENV.databaseName]: database }),
+    });
   }
 
   /** Host and name come from the migration, which is the only one to read the secret. */

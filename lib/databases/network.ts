@@ -1,4 +1,4 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import {
   FlowLogDestination,
   FlowLogTrafficType,
@@ -11,6 +11,7 @@ import {
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
+import { AnyPrincipal, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
@@ -39,7 +40,8 @@ export class Network extends Construct {
       maxAzs: 2,
       natGateways: 0,
       subnetConfiguration: [{ name: 'Isolated', cidrMask: 24, ...vpcSubnets }],
-      restrictDefaultSecurityGroup: true,
+      // Else a function comes along that may change every security group of the account.
+      restrictDefaultSecurityGroup: false,
     });
     const logGroup = new LogGroup(this, 'FlowLogs', {
       retention: RetentionDays.ONE_MONTH,
@@ -50,7 +52,11 @@ export class Network extends Construct {
       destination: FlowLogDestination.toCloudWatchLogs(logGroup),
       trafficType: FlowLogTrafficType.REJECT,
     });
-    acknowledge(this.vpc, INLINE_POLICY);
+    acknowledge(this.vpc, INLINE_POLICY, {
+      pack: 'nist',
+      rule: 'VPCDefaultSecurityGroupClosed',
+      reason: 'Nothing is in the default security group: every network interface names its own.',
+    });
     const functions = functionsSecurityGroup(this, this.vpc);
     const endpoint = new SecurityGroup(this, 'Endpoint', {
       vpc: this.vpc,
@@ -59,11 +65,21 @@ export class Network extends Construct {
     });
     endpoint.addIngressRule(functions, Port.tcp(443), 'the functions');
     functions.addEgressRule(endpoint, Port.tcp(443), 'Secrets Manager');
-    this.vpc.addInterfaceEndpoint('SecretsManager', {
+    const { account } = Stack.of(this);
+    const secretsManager = this.vpc.addInterfaceEndpoint('SecretsManager', {
       service: InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
       securityGroups: [endpoint],
       open: false,
     });
+    // Not a way to carry something to somebody else's account.
+    secretsManager.addToPolicy(
+      new PolicyStatement({
+        principals: [new AnyPrincipal()],
+        actions: ['secretsmanager:GetSecretValue'],
+        resources: ['*'],
+        conditions: { StringEquals: { 'aws:PrincipalAccount': account, 'aws:ResourceAccount': account } },
+      }),
+    );
     this.placement = { vpc: this.vpc, vpcSubnets, securityGroups: [functions] };
   }
 }

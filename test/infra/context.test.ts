@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { CONTEXT_KEYS, ContextError, parseContext } from '../../lib/context.ts';
+import { ContextError, parseContext } from '../../lib/context.ts';
+import { CONTEXT_KEYS, defaultOf, KEYS, type Name } from '../../lib/context-keys.ts';
 import { MODES } from './deployments.ts';
 
 const SECRET = 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:keyset-AbCdEf';
@@ -25,6 +26,9 @@ describe('context', () => {
   it('is typed', () => {
     const settings = parseContext({
       ...MODES.existing,
+      databaseHost: 'logins.cluster-abc.eu-west-1.rds.amazonaws.com',
+      databasePort: 6432,
+      databaseName: 'logins',
       queueArn: QUEUE,
       deadLetterQueueArn: `${QUEUE}-dlq`,
       queueKeyArn: KEY,
@@ -39,7 +43,13 @@ describe('context', () => {
     });
 
     expect(settings).toMatchObject({
-      database: { kind: 'existing', vpcId: MODES.existing.vpcId },
+      database: {
+        kind: 'existing',
+        vpcId: MODES.existing.vpcId,
+        host: 'logins.cluster-abc.eu-west-1.rds.amazonaws.com',
+        port: 6432,
+        database: 'logins',
+      },
       queue: { kind: 'existing', queueArn: QUEUE, deadLetterQueueArn: `${QUEUE}-dlq`, keyArn: KEY },
       keyset: { kind: 'existing', secretArn: SECRET, keyArn: KEY },
       alarmEmail: 'oncall@example.com',
@@ -100,6 +110,9 @@ describe('context', () => {
       'batchingWindowSeconds: expected 1 to 300 with a batchSize above 10, got 0',
     ],
     [{ maxConcurrency: 1 }, 'maxConcurrency: expected 2 to 1000, got "1"'],
+    [{ maxAcu: 1, maxConcurrency: 151 }, 'maxConcurrency: expected at most 150 with maxAcu=1, got 151'],
+    [{ ...MODES.existing, databaseHost: 'localhost' }, 'databaseHost: expected a host name of RDS'],
+    [{ databaseHost: 'x' }, 'databaseHost: expected only with database=existing'],
     [{ memoryMb: 10_241 }, 'memoryMb: expected 128 to 10240, got "10241"'],
   ])('%j is refused in one line', (context, line) => {
     expect(() => parseContext(context)).toThrow(ContextError);
@@ -118,10 +131,11 @@ describe('context', () => {
     },
   );
 
-  it('names its default for every key, and the default is allowed', () => {
-    for (const { name, fallback } of CONTEXT_KEYS) {
-      expect([name, fallback]).not.toContain('');
-    }
+  it.each(CONTEXT_KEYS)('says of $name what happens without it, and a default is allowed itself', (key) => {
+    const given = defaultOf(key.name as Name);
+
+    expect(key.otherwise).not.toBe('');
+    if (given !== undefined) expect(KEYS[key.name as Name].parse(given)).toBeDefined();
   });
 });
 
@@ -133,6 +147,13 @@ describe('the app', () => {
       // How the CDK's command line passes -c on.
       env: { PATH: process.env.PATH, CDK_CONTEXT_JSON: JSON.stringify(context) },
     });
+
+  it('says that a VPC cannot be looked up without credentials', () => {
+    const { status, stderr } = app(MODES.existing);
+
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^vizard: vpcId: expected credentials .*\n$/);
+  });
 
   it('ends with one line and a non-zero exit code before anything is synthesised', () => {
     const { status, stdout, stderr } = app({ batchSize: '99999' });

@@ -6,7 +6,7 @@ interface Statement {
   readonly Effect: string;
   readonly Action: string | string[];
   readonly Resource: unknown;
-  readonly Condition?: unknown;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 /** Every statement of every policy of a role, one line an action: `Allow sqs:ReceiveMessage Queue.Arn`. */
@@ -24,12 +24,24 @@ function permissions(stack: Template, role: string): string[] {
     .flatMap(({ Effect, Action, Resource, Condition }) =>
       [Action].flat().flatMap((action) =>
         [Resource].flat().map((where) => {
-          const condition = Condition === undefined ? '' : ` if ${Object.keys(Condition as object)}`;
-          return `${Effect} ${action} ${place(where)}${condition}`;
+          return `${Effect} ${action} ${place(where)}${conditionOf(Condition)}`;
         }),
       ),
     )
     .toSorted();
+}
+
+/** Names of the policies of AWS's own that a role has, and nothing else. */
+function managedPolicies(stack: Template, role: string): string[] {
+  const { ManagedPolicyArns, Policies } = resources(stack, 'AWS::IAM::Role')[role]!.Properties;
+  expect(Policies).toBeUndefined();
+  return (ManagedPolicyArns as unknown[]).map((arn) => place(arn).replace(/^.*\//, ''));
+}
+
+/** ` if lambda:SourceFunctionArn=IngestFunction.Arn` */
+function conditionOf(condition: Statement['Condition']): string {
+  const tests = Object.values(condition ?? {}).flatMap((operands) => Object.entries(operands));
+  return tests.map(([key, value]) => ` if ${key}=${place(value)}`).join('');
 }
 
 /** A resource as a person would name it. */
@@ -59,9 +71,9 @@ const NETWORK = [
   'UnassignPrivateIpAddresses',
 ].map((action) => `ec2:${action}`);
 /** Lambda needs them to put a function into a VPC, and they have no resources to name; the code is denied them. */
-const IN_VPC = [
+const inVpc = (name: string) => [
   ...NETWORK.map((action) => `Allow ${action} *`),
-  ...NETWORK.map((action) => `Deny ${action} * if ArnEquals`),
+  ...NETWORK.map((action) => `Deny ${action} * if lambda:SourceFunctionArn=${name}.Arn`),
 ];
 const LOGS_AND_TRACES = (logs: string) => [
   `Allow logs:CreateLogStream ${logs}.Arn`,
@@ -73,11 +85,11 @@ const LOGS_AND_TRACES = (logs: string) => [
 const CONNECT: Record<Mode, string[]> = {
   aurora: [
     'Allow rds-db:connect arn:AWS::Partition:rds-db:AWS::Region:AWS::AccountId:dbuser:DatabaseCluster.DBClusterResourceId/vizard_writer',
-    ...IN_VPC,
+    ...inVpc('IngestFunction'),
   ],
   existing: [
     'Allow rds-db:connect arn:aws:rds-db:eu-west-1:111122223333:dbuser:IngestSchemaResourceIdFound.ResourceId/vizard_writer',
-    ...IN_VPC,
+    ...inVpc('IngestFunction'),
   ],
   url: [],
 };
@@ -86,10 +98,55 @@ const ADMINISTER: Record<Mode, string[]> = {
   aurora: [
     'Allow secretsmanager:GetSecretValue DatabaseCluster.MasterUserSecret.SecretArn',
     'Allow kms:Decrypt Key.Arn',
-    ...IN_VPC,
+    ...inVpc('IngestSchemaFunction'),
   ],
-  existing: [`Allow secretsmanager:GetSecretValue ${MODES.existing.databaseSecretArn}`, ...IN_VPC],
+  existing: [
+    `Allow secretsmanager:GetSecretValue ${MODES.existing.databaseSecretArn}`,
+    ...inVpc('IngestSchemaFunction'),
+  ],
   url: [],
+};
+
+/** The provider framework invokes its function and answers CloudFormation. */
+const provider = (name: string) => [
+  `Allow lambda:GetFunction ${name}Function.Arn`,
+  `Allow lambda:InvokeFunction ${name}Function.Arn`,
+  `Allow lambda:InvokeFunction ${name}Function.Arn:*`,
+  `Allow logs:CreateLogStream ${name}ProviderLogs.Arn`,
+  `Allow logs:PutLogEvents ${name}ProviderLogs.Arn`,
+];
+const RDS = 'arn:aws:rds:eu-west-1:111122223333';
+/** RDS asks for a policy of AWS's own to publish enhanced monitoring. */
+const MANAGED = ['AmazonRDSEnhancedMonitoringRole'];
+
+const OTHERS: Record<Mode, Record<string, string[]>> = {
+  aurora: {
+    IngestSchemaProviderRole: provider('IngestSchema'),
+    DatabaseClusterMonitoringRole: MANAGED,
+    DatabaseNetworkVpcFlowLogIAMRole: [
+      'Allow logs:CreateLogStream DatabaseNetworkFlowLogs.Arn',
+      'Allow logs:DescribeLogStreams DatabaseNetworkFlowLogs.Arn',
+      'Allow logs:PutLogEvents DatabaseNetworkFlowLogs.Arn',
+    ],
+  },
+  existing: {
+    IngestSchemaProviderRole: provider('IngestSchema'),
+    IngestSchemaResourceIdProviderRole: provider('IngestSchemaResourceId'),
+    IngestSchemaResourceIdRole: [
+      ...[
+        'DescribeDBClusterEndpoints',
+        'DescribeDBClusters',
+        'DescribeDBInstances',
+        'DescribeDBProxies',
+      ].flatMap((action) =>
+        ['cluster', 'cluster-endpoint', 'db', 'db-proxy'].map(
+          (kind) => `Allow rds:${action} ${RDS}:${kind}:*`,
+        ),
+      ),
+      ...LOGS_AND_TRACES('IngestSchemaResourceIdLogs'),
+    ].toSorted(),
+  },
+  url: { IngestSchemaProviderRole: provider('IngestSchema') },
 };
 
 describe.each(MODE_NAMES)('with database=%s', (mode) => {
@@ -119,5 +176,19 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
     expect(readers.map(([id]) => id.replace(/[0-9A-F]{8}$/, ''))).toEqual(
       mode === 'url' ? [] : ['IngestSchemaRoleDefaultPolicy'],
     );
+  });
+
+  it('no other role may do more than it has to', () => {
+    const others = Object.keys(resources(stack, 'AWS::IAM::Role')).filter(
+      (id) => !/^Ingest(Schema)?Role/.test(id),
+    );
+
+    const found = Object.fromEntries(
+      others.map((id) => [
+        id.replace(/[0-9A-F]{8}$/, ''),
+        id.includes('MonitoringRole') ? managedPolicies(stack, id) : permissions(stack, id),
+      ]),
+    );
+    expect(found).toEqual(OTHERS[mode]);
   });
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { CONTEXT_KEYS } from '../../lib/context.ts';
+import { CONTEXT_KEYS } from '../../lib/context-keys.ts';
 
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
@@ -9,11 +9,16 @@ describe("the README's table of the context", () => {
     const rows = README.split('\n')
       .map((line) => line.split('|').map((cell) => cell.trim()))
       .filter((cells) => cells.length === 6 && /^`[a-zA-Z]+`$/.test(cells[1]!))
-      .map(([, name, allowed, fallback, meaning]) => [name!.replaceAll('`', ''), allowed, fallback, meaning]);
-    const expected = CONTEXT_KEYS.map(({ name, allowed, fallback, meaning }) => [
+      .map(([, name, allowed, otherwise, meaning]) => [
+        name!.replaceAll('`', ''),
+        allowed,
+        otherwise,
+        meaning,
+      ]);
+    const expected = CONTEXT_KEYS.map(({ name, allowed, otherwise, meaning }) => [
       name,
       allowed,
-      fallback,
+      otherwise,
       meaning,
     ]);
 

@@ -1,7 +1,9 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { MODE_NAMES, MODES, resource, resources, template } from './deployments.ts';
+import { deployment, MODE_NAMES, MODES, resource, resources, template } from './deployments.ts';
 
+/** Kept when the stack goes, but not when it never came to be. */
+const KEPT = 'RetainExceptOnCreate';
 const KEY = { 'Fn::GetAtt': [expect.stringMatching(/^Key/), 'Arn'] };
 
 describe.each(MODE_NAMES)('with database=%s', (mode) => {
@@ -37,7 +39,8 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
   });
 
   it('receives nothing before the schema is up, and brings it up again when the migration changes', () => {
-    const { DependsOn } = resource(stack, 'AWS::Lambda::EventSourceMapping', 'IngestMapping');
+    // The mapping comes after the function.
+    const { DependsOn } = resource(stack, 'AWS::Lambda::Function', 'IngestFunction');
     const { Properties } = resource(stack, 'Custom::VizardSchema', 'IngestSchemaRun');
 
     expect(DependsOn).toContainEqual(expect.stringMatching(/^IngestSchemaRun/));
@@ -49,7 +52,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
   it('encrypts queues, keyset, logs and alarms with the customer key, which is kept and rotates', () => {
     const key = resource(stack, 'AWS::KMS::Key', 'Key');
 
-    expect(key).toMatchObject({ DeletionPolicy: 'Retain', Properties: { EnableKeyRotation: true } });
+    expect(key).toMatchObject({ DeletionPolicy: KEPT, Properties: { EnableKeyRotation: true } });
     for (const [type, property] of [
       ['AWS::SQS::Queue', 'KmsMasterKeyId'],
       ['AWS::SecretsManager::Secret', 'KmsKeyId'],
@@ -101,13 +104,22 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
   it('generates the keyset once: a change here would replace the keys of deployed stacks', () => {
     const keyset = resource(stack, 'AWS::SecretsManager::Secret', 'KeysetSecret');
 
-    expect(keyset).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    expect(keyset).toMatchObject({ DeletionPolicy: KEPT, UpdateReplacePolicy: 'Retain' });
     expect(keyset.Properties.GenerateSecretString).toEqual({
       ExcludePunctuation: true,
       GenerateStringKey: 'k1',
       PasswordLength: 64,
       SecretStringTemplate: '{"primary":"k1"}',
     });
+  });
+
+  it('gives the migration up before the framework that waits for it', () => {
+    const migration = resource(stack, 'AWS::Lambda::Function', 'IngestSchemaFunction');
+    const framework = resource(stack, 'AWS::Lambda::Function', 'IngestSchemaProviderframework');
+    const run = resource(stack, 'Custom::VizardSchema', 'IngestSchemaRun');
+
+    expect(migration.Properties.Timeout).toBeLessThan(framework.Properties.Timeout);
+    expect(framework.Properties.Timeout).toBeLessThan(Number(run.Properties.ServiceTimeout));
   });
 
   it('keeps the names of what holds data: a new logical id is a new, empty resource', () => {
@@ -129,7 +141,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
   it('keeps queues, keyset and key when it is destroyed', () => {
     const kept = Object.entries(stack.toJSON().Resources as Record<string, { DeletionPolicy?: string }>)
-      .filter(([, { DeletionPolicy }]) => DeletionPolicy === 'Retain')
+      .filter(([, { DeletionPolicy }]) => DeletionPolicy === KEPT)
       .map(([id]) => id);
 
     expect(kept.toSorted()).toEqual([
@@ -150,9 +162,14 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
   it('says where to send and what to keep', () => {
     expect(Object.keys(stack.findOutputs('*')).toSorted()).toEqual([
+      ...(mode === 'aurora' ? ['DatabaseCluster'] : []),
+      'DeadLetterQueueArn',
       'DeadLetterQueueUrl',
       'FunctionName',
+      'KeyArn',
       'KeysetSecretArn',
+      'MigrationFunctionName',
+      'QueueArn',
       'QueueUrl',
     ]);
   });
@@ -172,6 +189,7 @@ describe('with database=aurora', () => {
       KmsKeyId: KEY,
       BackupRetentionPeriod: 14,
       EnableIAMDatabaseAuthentication: true,
+      EnableHttpEndpoint: true,
       // RDS rotates a password that it manages, every seven days.
       ManageMasterUserPassword: true,
       MasterUserSecret: { KmsKeyId: KEY },
@@ -193,6 +211,21 @@ describe('with database=aurora', () => {
       stack.resourceCountIs(type, 0);
     }
     stack.resourceCountIs('AWS::EC2::VPCEndpoint', 1);
+    const endpoint = resource(stack, 'AWS::EC2::VPCEndpoint', 'DatabaseNetwork').Properties;
+    expect(endpoint.PolicyDocument.Statement).toEqual([
+      {
+        Effect: 'Allow',
+        Principal: { AWS: '*' },
+        Action: 'secretsmanager:GetSecretValue',
+        Resource: '*',
+        Condition: {
+          StringEquals: {
+            'aws:PrincipalAccount': { Ref: 'AWS::AccountId' },
+            'aws:ResourceAccount': { Ref: 'AWS::AccountId' },
+          },
+        },
+      },
+    ]);
     stack.hasResourceProperties('AWS::EC2::VPCEndpoint', {
       ServiceName: Match.objectLike({ 'Fn::Join': ['', Match.arrayWith(['.secretsmanager'])] }),
       PrivateDnsEnabled: true,
@@ -202,6 +235,11 @@ describe('with database=aurora', () => {
       ...Object.values(resources(stack, 'AWS::EC2::SecurityGroupEgress')),
     ].map(({ Properties }) => Properties.FromPort);
     expect(ports.toSorted()).toEqual([443, 443, 5432, 5432]);
+  });
+
+  it('is protected as a whole, as the cluster alone would lose its instance', () => {
+    expect(deployment().stack.terminationProtection).toBe(true);
+    expect(deployment(MODES.url).stack.terminationProtection).toBe(false);
   });
 
   it('takes capacity from the context', () => {
@@ -225,6 +263,24 @@ describe('with database=existing', () => {
       FromPort: 5432,
       ToPort: 5432,
     });
+  });
+
+  it('takes host, port and name from the context where RDS manages the secret', () => {
+    const given = template({
+      ...MODES.existing,
+      databaseHost: 'logins.cluster-abc.eu-west-1.rds.amazonaws.com',
+      databasePort: '6432',
+      databaseName: 'logins',
+    });
+
+    expect(
+      resource(given, 'AWS::Lambda::Function', 'IngestSchemaFunction').Properties.Environment.Variables,
+    ).toMatchObject({
+      DATABASE_HOST: 'logins.cluster-abc.eu-west-1.rds.amazonaws.com',
+      DATABASE_PORT: '6432',
+      DATABASE_NAME: 'logins',
+    });
+    given.hasResourceProperties('AWS::EC2::SecurityGroupIngress', { FromPort: 6432 });
   });
 
   it('learns the host from the migration and the resource id from RDS', () => {
