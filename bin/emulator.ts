@@ -34,8 +34,22 @@ const functionsDatabaseUrl = () =>
     .default(FUNCTIONS_DATABASE_URL);
 
 function contextOf({ databaseUrl, context }: DeployOptions): Context {
-  const given = context.map((pair) => pair.split(/=(.*)/s, 2) as [string, string]);
+  const given = context.map((pair) => {
+    const [key = '', value] = pair.split(/=(.*)/s, 2);
+    if (value === undefined) throw new VizardError(`--context: expected key=value, got no value for ${key}`);
+    return [key, value];
+  });
   return { database: 'url', databaseUrl, ...Object.fromEntries(given) };
+}
+
+async function requireEmulator({ endpointUrl }: DeployOptions): Promise<void> {
+  try {
+    await fetch(endpointUrl, { signal: AbortSignal.timeout(5_000) });
+  } catch {
+    throw new VizardError(
+      `no emulator answers at ${endpointUrl}; start one with docker compose up -d --wait, or name it with --endpoint-url`,
+    );
+  }
 }
 
 function deployed(): Deployed {
@@ -59,8 +73,10 @@ program
   .addOption(functionsDatabaseUrl())
   .option('-c, --context <key=value...>', "the stack's context", [])
   .action(async (options: DeployOptions) => {
+    const context = contextOf(options);
+    await requireEmulator(options);
     await bootstrap(options);
-    const outputs = await deploy(options, contextOf(options));
+    const outputs = await deploy(options, context);
     await mkdir('.vizard', { recursive: true });
     writeFileSync(OUTPUTS, JSON.stringify({ ...outputs, endpointUrl: options.endpointUrl }, undefined, 2));
     process.stdout.write('deployed; now: npm run send:local -- bin/local/sample.jsonl\n');
