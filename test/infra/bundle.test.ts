@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { record } from '../support/records.ts';
 import { bundledDeployment, MODES, resources, templateOf } from './deployments.ts';
 
 /** The functions by what their names begin with, and what they need to be loaded. */
@@ -63,4 +64,26 @@ describe('the bundle', () => {
       expect(map).not.toHaveProperty('sourcesContent');
     },
   );
+
+  it('signs in to a database on RDS with what it has inside: token and certificates', () => {
+    const call = `require(${JSON.stringify(join(bundles.IngestFunction!, 'index.js'))})
+      .handler({ Records: ${JSON.stringify([record()])} }, { getRemainingTimeInMillis: () => 5000 })
+      .catch(({ name, code }) => console.log(name, code)).finally(() => process.exit())`;
+    const { stdout } = spawnSync(process.execPath, ['-e', call], {
+      encoding: 'utf8',
+      env: {
+        MASKING_KEYSET: ENVIRONMENT.MASKING_KEYSET,
+        AWS_REGION: 'eu-west-1',
+        AWS_ACCESS_KEY_ID: 'test',
+        AWS_SECRET_ACCESS_KEY: 'test',
+        // Nobody listens there, and that is what is heard of in the end.
+        DATABASE_HOST: '127.0.0.1',
+        DATABASE_PORT: '1',
+        DATABASE_NAME: 'logins',
+        DATABASE_USER: 'vizard_writer',
+      },
+    });
+
+    expect(stdout).toContain('DatabaseFailure ECONNREFUSED');
+  });
 });
