@@ -1,4 +1,5 @@
 import type { CdkCustomResourceResponse, CloudFormationCustomResourceEvent } from 'aws-lambda';
+import { type Deadline, deadlineOf, type InvocationClock } from './deadline.ts';
 import { type Log, reportFailure } from './log.ts';
 
 /** What CDK's provider framework passes on; nothing at all where a person invokes the function. */
@@ -8,7 +9,10 @@ export type ResourceEvent = Partial<
   }
 >;
 
-export type ResourceHandler = (event?: ResourceEvent | null) => Promise<CdkCustomResourceResponse>;
+export type ResourceHandler = (
+  event?: ResourceEvent | null,
+  context?: InvocationClock,
+) => Promise<CdkCustomResourceResponse>;
 
 /** Attributes of the resource, for the template to use. */
 export type ResourceData = Readonly<Record<string, string>>;
@@ -23,13 +27,14 @@ export type ResourceData = Readonly<Record<string, string>>;
 export function onEvent(
   physicalId: string,
   log: Log,
-  bringUp: (properties: Readonly<Record<string, unknown>>) => Promise<ResourceData>,
+  bringUp: (properties: Readonly<Record<string, unknown>>, deadline: Deadline) => Promise<ResourceData>,
 ): ResourceHandler {
-  return async (event) => {
+  return async (event, context) => {
     if (event?.RequestType === 'Delete')
       return { PhysicalResourceId: event.PhysicalResourceId ?? physicalId };
     try {
-      return { PhysicalResourceId: physicalId, Data: await bringUp(event?.ResourceProperties ?? {}) };
+      const data = await bringUp(event?.ResourceProperties ?? {}, deadlineOf(context));
+      return { PhysicalResourceId: physicalId, Data: data };
     } catch (error) {
       throw reportFailure(log, error);
     }

@@ -4,10 +4,18 @@ export interface Deadline {
   remaining(): number;
 }
 
+/** The part of Lambda's context that says how much time is left. */
+export interface InvocationClock {
+  getRemainingTimeInMillis(): number;
+}
+
 /** Kept back for rolling back and answering. */
 const RESERVE = 1_000;
 
-/** @param context the invocation's, of which only the clock is used */
-export function deadlineOf(context: { getRemainingTimeInMillis(): number }): Deadline {
+export const NO_DEADLINE: Deadline = Object.freeze({ remaining: () => Infinity });
+
+/** @param context the invocation's, of which only the clock is used; without one there is no limit */
+export function deadlineOf(context: InvocationClock | undefined): Deadline {
+  if (context === undefined) return NO_DEADLINE;
   return { remaining: () => Math.max(0, context.getRemainingTimeInMillis() - RESERVE) };
 }

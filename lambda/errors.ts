@@ -29,11 +29,16 @@ abstract class Failure extends VizardError {
 
 /** The whole batch could not be written; it is not acknowledged. `code` is a SQLSTATE or a system error code. */
 export class DatabaseFailure extends Failure {
-  override readonly name = 'DatabaseFailure';
+  override readonly name: string = 'DatabaseFailure';
 
   constructor(message: string, code: string) {
     super(`${message} (${code})`, code);
   }
+}
+
+/** What a login needs could not be had: a token, or certificates to know the server by. */
+export class LoginFailure extends DatabaseFailure {
+  override readonly name = 'LoginFailure';
 }
 
 /** A secret that could not be read, or does not say what it should. */

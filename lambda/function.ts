@@ -1,9 +1,9 @@
-import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { deadlineOf } from './deadline.ts';
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import { type Deadline, deadlineOf, type InvocationClock } from './deadline.ts';
 import type { VizardError } from './errors.ts';
 import type { Masking, TableDeclaration } from './events/declaration.ts';
 import { type BatchReport, ingestBatch } from './ingest.ts';
-import { type Log, reportFailure } from './log.ts';
+import { describeError, type Log, reportFailure } from './log.ts';
 import type { Keyset, KeysetSource } from './masking/keyset.ts';
 import { type ChunkMasker, chunkMasker } from './masking/masker.ts';
 import { type Login, openDatabase } from './postgres/connection.ts';
@@ -33,7 +33,7 @@ export interface IngestFunction {
    *
    * @throws VizardError when the batch as a whole failed, so that the event source mapping backs off
    */
-  handler(event: SQSEvent, context: Pick<Context, 'getRemainingTimeInMillis'>): Promise<SQSBatchResponse>;
+  handler(event: SQSEvent, context: InvocationClock): Promise<SQSBatchResponse>;
   /** Closes the database connection. */
   close(): Promise<void>;
 }
@@ -49,22 +49,39 @@ export function createFunction(
   const writer = createWriter(declaration, database, log);
   const masker = maskerOfTheMoment(keyset, (current) => chunkMasker(current, masking, declaration));
 
+  async function attempt(records: readonly SQSRecord[], deadline: Deadline): Promise<BatchReport> {
+    try {
+      return await ingestBatch({ declaration, masker, writer }, records, deadline);
+    } catch (error) {
+      const failure = reportFailure(log, error);
+      regardless(log, () => observer.failed(failure));
+      throw failure;
+    }
+  }
+
   return {
     async handler({ Records: records }, context) {
       const start = performance.now();
-      try {
-        const report = await ingestBatch({ declaration, masker, writer }, records, deadlineOf(context));
-        logBatch(log, report, performance.now() - start);
-        observer.batch(report);
-        return response(report);
-      } catch (error) {
-        const failure = reportFailure(log, error);
-        observer.failed(failure);
-        throw failure;
-      }
+      const report = await attempt(records, deadlineOf(context));
+      regardless(log, () => logBatch(log, report, performance.now() - start));
+      regardless(log, () => observer.batch(report));
+      return response(report);
     },
     close: () => database.close(),
   };
+}
+
+/** What is committed is answered, whatever becomes of telling about it. */
+function regardless(log: Log, tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    try {
+      log.error('log or metrics failed', describeError(error));
+    } catch {
+      // It is the log that failed.
+    }
+  }
 }
 
 /** Keys are derived again only when the keyset is another one. */

@@ -9,9 +9,11 @@ import { ROLES } from './names.ts';
 const log = new Logger();
 
 /** Brings the schema up, and on RDS the roles; idempotent. For CDK's provider framework, or invoked as it is. */
-export const handler = onEvent('schema', log, async () => {
+export const handler = onEvent('schema', log, async (_properties, deadline) => {
   const address = readMigrationDatabase(process.env);
   // Whoever gives a URL or a user of their own has users already.
-  if (address.kind !== 'secret') return runMigration(loginEvents, { login: ingestLogin(address) }, log);
-  return runMigration(loginEvents, { login: await administratorLogin(address), roles: ROLES }, log);
+  if (address.kind !== 'secret')
+    return runMigration(loginEvents, { login: ingestLogin(address) }, log, deadline);
+  const login = await administratorLogin(address);
+  return runMigration(loginEvents, { login, roles: ROLES }, log, deadline);
 });

@@ -1,13 +1,11 @@
 import type { ResourceData } from './custom-resource.ts';
-import { DatabaseFailure } from './errors.ts';
+import { type Deadline, NO_DEADLINE } from './deadline.ts';
+import { DatabaseFailure, LoginFailure } from './errors.ts';
 import type { TableDeclaration } from './events/declaration.ts';
 import type { Log } from './log.ts';
-import { type Login, withClient } from './postgres/connection.ts';
+import { type Login, RESUME_TIME, withClient } from './postgres/connection.ts';
 import type { RoleNames } from './postgres/roles.ts';
 import { migrate } from './postgres/schema.ts';
-
-/** Longer than an Aurora cluster takes to resume from zero capacity, 15-30 s. Milliseconds. */
-const PATIENCE = 60_000;
 
 export interface MigrationTarget {
   readonly login: Login;
@@ -25,26 +23,45 @@ export async function runMigration(
   declaration: TableDeclaration,
   { login, roles }: MigrationTarget,
   log: Log,
+  deadline: Deadline = NO_DEADLINE,
 ): Promise<ResourceData> {
   try {
-    const created = await withClient(login, (client) => migrate(client, declaration, roles), PATIENCE);
+    const limits = { patience: RESUME_TIME, deadline };
+    const created = await withClient(
+      login,
+      (client) => migrate(client, declaration, { roles, deadline }),
+      limits,
+    );
     for (const thing of created) log.info(`created ${thing}`, {});
     log.info(`${declaration.table} is up to date`, {});
     return placeOf(login);
   } catch (error) {
-    if (!(error instanceof DatabaseFailure)) throw error;
+    if (!(error instanceof DatabaseFailure) || error instanceof LoginFailure) throw error;
     throw new DatabaseFailure(`the database was not migrated; ${adviceFor(error.code)}`, error.code);
   }
 }
 
-function adviceFor(code: string): string {
-  if (!/^[0-9FHPX][0-9A-Z]{4}$/.test(code)) {
+/** @param code a SQLSTATE or a system error code */
+export function adviceFor(code: string): string {
+  const isSqlState = /^[0-9FHPX][0-9A-Z]{4}$/.test(code);
+  if (!isSqlState) {
     return 'check host, port and security groups, and on RDS that the certificate is one of its region';
   }
   if (code.startsWith('28')) return 'check that user and password are those of the database';
-  if (code === '42501') return 'log in as the owner of the schema and of the tables that are there';
-  return 'the code is a SQLSTATE of PostgreSQL';
+  return ADVICE[code] ?? 'the code is a SQLSTATE of PostgreSQL';
 }
+
+/** By SQLSTATE. */
+const ADVICE: Readonly<Record<string, string>> = {
+  '2BP01': 'a role of it has granted what it was granted to others; revoke that from it with CASCADE',
+  '42501': 'log in as the owner of the schema, of the tables and of the roles that are there',
+  '42P01': 'a table or view is gone since it was looked for; run the migration again',
+  '42P16': 'the view that is there has other columns; drop it, and the migration makes it again',
+  '55P03':
+    'another session holds a lock on the table or view; find it in pg_locks, let it end, and run the migration again',
+  '57014':
+    'it did not end within the time of the invocation; see what it waited for, or make a large index by hand with CREATE UNIQUE INDEX CONCURRENTLY, and run it again',
+};
 
 /** Without user and password. */
 function placeOf(login: Login): ResourceData {

@@ -1,5 +1,5 @@
 import type { IamAddress, SecretAddress, UrlAddress } from '../config.ts';
-import { DatabaseFailure, SecretFailure } from '../errors.ts';
+import { LoginFailure, SecretFailure } from '../errors.ts';
 import { ENV } from '../names.ts';
 import type { Login, TlsLogin } from '../postgres/connection.ts';
 import { rdsCertificates } from './certificates.ts';
@@ -24,17 +24,14 @@ export function ingestLogin(address: UrlAddress | IamAddress): Login {
 /**
  * A token that takes the place of the password for 15 minutes. It is signed here, without a call.
  *
- * @throws DatabaseFailure where there are no credentials to sign with
+ * @throws LoginFailure where there are no credentials to sign with
  */
 async function iamToken({ host, port, user, region }: IamAddress): Promise<string> {
-  const { Signer } = await import('@aws-sdk/rds-signer');
   try {
+    const { Signer } = await import('@aws-sdk/rds-signer');
     return await new Signer({ hostname: host, port, username: user, region }).getAuthToken();
   } catch (error) {
-    throw new DatabaseFailure(
-      'no token for IAM authentication; give the function a role',
-      awsErrorCode(error),
-    );
+    throw new LoginFailure('no token for IAM authentication; give the function a role', awsErrorCode(error));
   }
 }
 

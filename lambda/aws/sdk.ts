@@ -10,6 +10,8 @@ export const CLIENT_SETTINGS = {
 /** What may be said of an SDK's error: the name that AWS gives it, or the system's code. Messages may quote values. */
 export function awsErrorCode(error: unknown): string {
   const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
-  const known = [code, name].find((text) => typeof text === 'string' && /^[A-Za-z0-9_]{3,60}$/.test(text));
-  return typeof known === 'string' ? known : 'unknown';
+  for (const text of [code, name]) {
+    if (typeof text === 'string' && /^[A-Za-z0-9_]{3,60}$/.test(text)) return text;
+  }
+  return 'unknown';
 }

@@ -1,5 +1,6 @@
 import type { SecretsProvider } from '@aws-lambda-powertools/parameters/secrets';
 import { SecretFailure } from '../errors.ts';
+import { onceMade } from './once-made.ts';
 import { awsErrorCode, CLIENT_SETTINGS } from './sdk.ts';
 
 /** AWS Secrets Manager, with a cache. */
@@ -20,11 +21,14 @@ const MAX_AGE = 300;
 
 /** The SDK is loaded at the first read: a cold start without secrets has no use for it. */
 export function openSecrets(region: string): Secrets {
-  let opening: Promise<SecretsProvider> | undefined;
+  let opened: SecretsProvider | undefined;
+  const open = onceMade(async () => {
+    opened = await openProvider(region);
+    return opened;
+  });
   return {
     async read(arn, name) {
-      opening ??= openProvider(region);
-      const provider = await opening;
+      const provider = await open();
       const text = await provider.get(arn, { maxAge: MAX_AGE }).catch((error: unknown) => {
         // Powertools wraps what the SDK threw.
         throw unreadable(name, awsErrorCode((error as { cause?: unknown }).cause));
@@ -36,7 +40,7 @@ export function openSecrets(region: string): Secrets {
       );
     },
     forget() {
-      opening?.then((provider) => provider.clearCache()).catch(() => {});
+      opened?.clearCache();
     },
   };
 }

@@ -1,6 +1,6 @@
 import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient } from 'pg';
-import type { Deadline } from '../deadline.ts';
-import { DatabaseFailure } from '../errors.ts';
+import { type Deadline, NO_DEADLINE } from '../deadline.ts';
+import { DatabaseFailure, LoginFailure, VizardError } from '../errors.ts';
 import { errorCode, isDatabaseFault } from './sqlstate.ts';
 
 /** By a URL, which names its own user and says whether it wants TLS. */
@@ -18,7 +18,7 @@ export interface TlsLogin {
   readonly user: string;
   /** Asked for each new connection. */
   readonly password: () => Promise<string>;
-  /** The certificate authorities to trust, as PEM, and no others. */
+  /** The certificate authorities to trust, as PEM, and no others. Asked for each new connection. */
   readonly certificates: () => Promise<readonly string[]>;
 }
 
@@ -35,8 +35,8 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** Longer than an Aurora cluster takes to resume from zero capacity, 15-30 s. */
-const CONNECT_TIMEOUT = 35_000;
+/** Longer than an Aurora cluster takes to resume from zero capacity, 15-30 s. Milliseconds. */
+export const RESUME_TIME = 35_000;
 /** How long after the deadline a statement that the server did not cancel is cut off. */
 const GRACE = 250;
 
@@ -46,16 +46,12 @@ const GRACE = 250;
  * @param onIdleError told the code when the idle connection dies; without a listener that ends the process
  */
 export function openDatabase(login: Login, onIdleError: (code: string) => void): Database {
-  let opening: Promise<Pool> | undefined;
-
+  const pool = openPool(login, onIdleError);
   return {
     async use(deadline, work) {
-      opening ??= openPool(login, onIdleError);
-      const pool = await opening;
+      if (pool.idleCount === 0) Object.assign(pool.options, await within(deadline, () => proofs(login)));
       // Ends with the invocation: an attempt that hangs must not keep the pool's only place from the next one.
-      pool.options.connectionTimeoutMillis = Math.max(1, Math.min(CONNECT_TIMEOUT, deadline.remaining()));
-      // Not left to pg, which keeps a connection open for whose password it asked in vain.
-      if (login.kind === 'tls' && pool.idleCount === 0) pool.options.password = await login.password();
+      pool.options.connectionTimeoutMillis = Math.max(1, Math.min(RESUME_TIME, deadline.remaining()));
       const client = await pool.connect();
       // The pool does not listen while the client is out, and the statement that waits is told as well.
       client.on('error', ignore);
@@ -66,11 +62,7 @@ export function openDatabase(login: Login, onIdleError: (code: string) => void):
         client.release(evict);
         client.off('error', ignore);
       };
-      // Closing the socket rejects whatever waits for the server.
-      const cut = setTimeout(() => {
-        client.connection.stream.destroy();
-        release(true);
-      }, deadline.remaining() + GRACE);
+      const cut = cutAfter(deadline, client, () => release(true));
       try {
         const result = await work(client);
         release(false);
@@ -80,15 +72,13 @@ export function openDatabase(login: Login, onIdleError: (code: string) => void):
         release(true);
       }
     },
-    async close() {
-      await (await opening)?.end();
-    },
+    close: () => pool.end(),
   };
 }
 
-async function openPool(login: Login, onIdleError: (code: string) => void): Promise<Pool> {
+function openPool(login: Login, onIdleError: (code: string) => void): Pool {
   const pool = new Pool({
-    ...(await clientConfig(login)),
+    ...clientConfig(login),
     max: 1,
     // Timers do not run while the environment is frozen, and a warm connection is what we want to keep.
     idleTimeoutMillis: 0,
@@ -98,13 +88,66 @@ async function openPool(login: Login, onIdleError: (code: string) => void): Prom
   return pool;
 }
 
-async function clientConfig(login: Login): Promise<ClientConfig> {
+function clientConfig(login: Login): ClientConfig {
   const application_name = 'vizard';
   if (login.kind === 'url') return { connectionString: login.url, application_name };
   const { host, port, database, user } = login;
+  // In the pool's options a password is hidden from inspection only where it began with one.
+  return { host, port, database, user, password: '', application_name };
+}
+
+/**
+ * What each new connection needs to prove who is who. Not left to pg, which keeps a connection open for whose password it
+ * asked in vain.
+ */
+async function proofs(login: Login): Promise<Pick<ClientConfig, 'password' | 'ssl'>> {
+  if (login.kind === 'url') return {};
+  const [password, ca] = await Promise.all([login.password(), certificatesOf(login)]);
   // pg adds the name that the certificate has to be for.
-  const ssl = { ca: [...(await login.certificates())], rejectUnauthorized: true };
-  return { host, port, database, user, password: '', ssl, application_name };
+  return { password, ssl: { ca: [...ca], rejectUnauthorized: true } };
+}
+
+async function certificatesOf({ certificates }: TlsLogin): Promise<readonly string[]> {
+  try {
+    return await certificates();
+  } catch (error) {
+    if (error instanceof VizardError) throw error;
+    throw new LoginFailure(
+      'the certificate authorities of the database cannot be loaded',
+      errorCode(error, 'unknown'),
+    );
+  }
+}
+
+/** @throws Error as of a connection that timed out */
+async function within<T>(deadline: Deadline, work: () => Promise<T>): Promise<T> {
+  const remaining = deadline.remaining();
+  if (remaining === Infinity) return work();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const error = Object.assign(new Error('no password or certificates in time'), { code: 'ETIMEDOUT' });
+    // Timers may be early by one.
+    timer = setTimeout(() => reject(error), remaining + 1);
+  });
+  try {
+    return await Promise.race([work(), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Closes the socket a little after the deadline, which rejects whatever waits for the server. */
+function cutAfter(
+  deadline: Deadline,
+  client: Pick<Client, 'connection'>,
+  afterwards: () => void,
+): NodeJS.Timeout | undefined {
+  const remaining = deadline.remaining();
+  if (remaining === Infinity) return undefined;
+  return setTimeout(() => {
+    client.connection.stream.destroy();
+    afterwards();
+  }, remaining + GRACE);
 }
 
 function ignore(): void {}
@@ -112,33 +155,49 @@ function ignore(): void {}
 /** Milliseconds that a person waits for a connection. */
 const PATIENCE = 10_000;
 
+export interface ClientLimits {
+  /** Milliseconds to wait for the connection. @default 10000 */
+  readonly patience?: number;
+  /** When all of it has to be over. @default - no limit */
+  readonly deadline?: Deadline;
+}
+
 /**
  * Runs work on a connection of its own, for what happens once: the migration, a look at the table.
  *
- * @param patience milliseconds to wait for the connection
  * @throws DatabaseFailure in place of pg's own errors, whose detail may quote a row
  */
 export async function withClient<T>(
   login: Login,
   work: (client: ClientBase) => Promise<T>,
-  patience = PATIENCE,
+  { patience = PATIENCE, deadline = NO_DEADLINE }: ClientLimits = {},
 ): Promise<T> {
-  const password = login.kind === 'tls' ? { password: await login.password() } : {};
-  const client = new Client({
-    ...(await clientConfig(login)),
-    ...password,
-    connectionTimeoutMillis: patience,
-  });
-  // The statement that waits is told as well; without a listener the process would end.
-  client.on('error', ignore);
   try {
-    await client.connect();
-    return await work(client);
+    const start = performance.now();
+    const connected: Deadline = {
+      remaining: () => Math.max(0, Math.min(start + patience - performance.now(), deadline.remaining())),
+    };
+    const secrets = await within(connected, () => proofs(login));
+    const connectionTimeoutMillis = Math.max(1, connected.remaining());
+    const client = new Client({ ...clientConfig(login), ...secrets, connectionTimeoutMillis });
+    return await useClient(client, () => work(client), deadline);
   } catch (error) {
     throw isDatabaseFault(error)
       ? new DatabaseFailure('the database cannot be used', errorCode(error))
       : error;
+  }
+}
+
+async function useClient<T>(client: Client, work: () => Promise<T>, deadline: Deadline): Promise<T> {
+  // The statement that waits is told as well; without a listener the process would end.
+  client.on('error', ignore);
+  let cut: NodeJS.Timeout | undefined;
+  try {
+    await client.connect();
+    cut = cutAfter(deadline, client, ignore);
+    return await work();
   } finally {
+    clearTimeout(cut);
     await client.end();
   }
 }

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { VizardError } from '../errors.ts';
-import { DATE_COLUMN, ID_COLUMN, type TableDeclaration } from '../events/declaration.ts';
+import type { TableDeclaration } from '../events/declaration.ts';
+import { grantPrivileges } from './privileges.ts';
 
 /** The roles of a database on RDS. */
 export interface RoleNames {
@@ -12,29 +13,35 @@ export interface RoleNames {
 
 /** Members of it log in by IAM authentication; RDS makes it. */
 const IAM_ROLE = 'rds_iam';
-const KEY = `${DATE_COLUMN}, ${ID_COLUMN}`;
+/** PostgreSQL 14 and newer. */
+const IDLE_TIMEOUT = 'idle_session_timeout';
+/** An Aurora cluster can't pause while a connection is open, and a frozen environment doesn't close the one it keeps. */
+const WRITER_IDLE_TIMEOUT = '10min';
 
 /**
  * Brings the roles up and leaves them exactly the privileges that they need on the declaration's table and view.
  * Idempotent. Runs in the transaction of the migration, after the table.
  *
+ * @param schema where the table is, quoted
  * @returns names of the roles that were not there
- * @throws VizardError where the server has no IAM authentication, or a role has more rights by another way
+ * @throws VizardError where the server has no IAM authentication, or a role has more rights by another way, or less
  */
 export async function bringUpRoles(
   client: ClientBase,
   declaration: TableDeclaration,
-  { writer, reader }: RoleNames,
+  roles: RoleNames,
+  schema: string,
 ): Promise<string[]> {
   await requireIamRole(client);
   const created: string[] = [];
-  for (const role of [writer, reader]) {
+  for (const role of [roles.writer, roles.reader]) {
     if (await createRole(client, role)) created.push(role);
-    if (!(await isMember(client, role))) await unlessThere(client, `GRANT ${IAM_ROLE} TO ${role}`);
+    await checkAttributes(client, role);
+    await joinIamRole(client, role);
+    await findTablesIn(client, role, schema);
   }
-  const schema = await currentSchema(client);
-  for (const statement of privileges(declaration, schema, { writer, reader })) await client.query(statement);
-  await checkPrivileges(client, declaration, { writer, reader });
+  await limitIdleTime(client, roles.writer);
+  await grantPrivileges(client, declaration, roles, schema);
   return created;
 }
 
@@ -65,66 +72,66 @@ async function unlessThere(client: ClientBase, statement: string): Promise<void>
   );
 }
 
-async function isMember(client: ClientBase, role: string): Promise<boolean> {
-  const { rows } = await client.query(
-    'SELECT 1 FROM pg_auth_members WHERE roleid = $1::regrole AND member = $2::regrole',
-    [IAM_ROLE, role],
-  );
-  return rows.length > 0;
-}
-
-async function currentSchema(client: ClientBase): Promise<string> {
-  const { rows } = await client.query<{ schema: string }>('SELECT quote_ident(current_schema()) AS schema');
-  return rows[0]!.schema;
-}
-
-/** Whatever the roles had is taken first; nobody sees the state between. */
-function privileges(
-  { table, repeats: { view } }: TableDeclaration,
-  schema: string,
-  { writer, reader }: RoleNames,
-): string[] {
-  const roles = `${writer}, ${reader}`;
-  return [
-    // Before PostgreSQL 15 everybody may create tables there.
-    `REVOKE CREATE ON SCHEMA ${schema} FROM PUBLIC`,
-    `REVOKE ALL ON SCHEMA ${schema} FROM ${roles}`,
-    `GRANT USAGE ON SCHEMA ${schema} TO ${roles}`,
-    `REVOKE ALL ON TABLE ${table}, ${view} FROM ${roles}`,
-    `GRANT INSERT, SELECT (${KEY}) ON TABLE ${table} TO ${writer}`,
-    `GRANT SELECT ON TABLE ${table}, ${view} TO ${reader}`,
-  ];
-}
-
-/** What PUBLIC or another role was granted, these have as well; a writer that reads tokens is not what was asked for. */
-async function checkPrivileges(
-  client: ClientBase,
-  { table, repeats: { view } }: TableDeclaration,
-  { writer, reader }: RoleNames,
-): Promise<void> {
-  const { rows } = await client.query<{ role: string; privilege: string }>(
-    `WITH given AS (SELECT $1::name AS writer, $2::name AS reader, $3::regclass AS events, $4::regclass AS view)
-     SELECT writer AS role, 'SELECT (' || attname || ')' AS privilege
-     FROM given JOIN pg_attribute ON attrelid = events AND attnum > 0 AND NOT attisdropped AND attname <> ALL ($5)
-     WHERE has_column_privilege(writer, events, attnum, 'SELECT')
-     UNION ALL
-     SELECT writer, 'SELECT of the view' FROM given WHERE has_table_privilege(writer, view, 'SELECT')
-     UNION ALL
-     SELECT reader, 'INSERT' FROM given WHERE has_any_column_privilege(reader, events, 'INSERT')
-     UNION ALL
-     SELECT role, 'UPDATE' FROM given, unnest(ARRAY[writer, reader]) AS role
-     WHERE has_any_column_privilege(role, events, 'UPDATE')
-     UNION ALL
-     SELECT role, privilege FROM given, unnest(ARRAY[writer, reader]) AS role, unnest(ARRAY['DELETE', 'TRUNCATE']) AS privilege
-     WHERE has_table_privilege(role, events, privilege)
-     UNION ALL
-     SELECT role, 'CREATE' FROM given, unnest(ARRAY[writer, reader]) AS role
-     WHERE has_schema_privilege(role, current_schema(), 'CREATE')`,
-    [writer, reader, table, view, [DATE_COLUMN, ID_COLUMN]],
+/** No list of privileges says what such a role may do. */
+async function checkAttributes(client: ClientBase, role: string): Promise<void> {
+  const { rows } = await client.query<{ attribute: string }>(
+    `SELECT attribute FROM pg_roles, LATERAL (VALUES
+       ('SUPERUSER', rolsuper), ('CREATEROLE', rolcreaterole), ('CREATEDB', rolcreatedb), ('BYPASSRLS', rolbypassrls),
+       ('REPLICATION', rolreplication)) AS given (attribute, has)
+     WHERE rolname = $1 AND has`,
+    [role],
   );
   const [surplus] = rows;
   if (surplus === undefined) return;
   throw new VizardError(
-    `role ${surplus.role}: expected no right to ${surplus.privilege} on ${table}, got one through PUBLIC or another role; revoke it`,
+    `role ${role}: expected no attribute ${surplus.attribute}, got it; run ALTER ROLE ${role} NO${surplus.attribute}`,
   );
+}
+
+/** Of other roles it would have the rights, at once or by SET ROLE. */
+async function joinIamRole(client: ClientBase, role: string): Promise<void> {
+  const { rows } = await client.query<{ name: string; quoted: string }>(
+    `SELECT rolname AS name, quote_ident(rolname) AS quoted FROM pg_auth_members JOIN pg_roles r ON r.oid = roleid
+     WHERE member = $1::regrole`,
+    [role],
+  );
+  const other = rows.find(({ name }) => name !== IAM_ROLE);
+  if (other !== undefined) {
+    throw new VizardError(
+      `role ${role}: expected to be a member of ${IAM_ROLE} only, got another; run REVOKE ${other.quoted} FROM ${role}`,
+    );
+  }
+  if (rows.length === 0) await unlessThere(client, `GRANT ${IAM_ROLE} TO ${role}`);
+}
+
+/**
+ * The ingest and analysts leave the schema out. Set for this database only, and whatever else its owner has set there
+ * after the schema stays.
+ */
+async function findTablesIn(client: ClientBase, role: string, schema: string): Promise<void> {
+  const setting = `search_path=${schema}`;
+  const { rows } = await client.query<{ found: boolean; database: string }>(
+    `SELECT quote_ident(datname) AS database, EXISTS (
+       SELECT 1 FROM pg_db_role_setting, unnest(setconfig) AS setting
+       WHERE setrole = $1::regrole AND setdatabase = pg_database.oid
+         AND (setting = $2 OR starts_with(setting, $2 || ','))) AS found
+     FROM pg_database WHERE datname = current_database()`,
+    [role, setting],
+  );
+  const { found, database } = rows[0]!;
+  if (!found) await client.query(`ALTER ROLE ${role} IN DATABASE ${database} SET search_path = ${schema}`);
+}
+
+/** Whatever somebody set there instead stays. */
+async function limitIdleTime(client: ClientBase, writer: string): Promise<void> {
+  const { rows } = await client.query<{ known: boolean; found: boolean }>(
+    `SELECT EXISTS (SELECT 1 FROM pg_settings WHERE name = $2) AS known, EXISTS (
+       SELECT 1 FROM pg_db_role_setting, unnest(setconfig) AS setting
+       WHERE setrole = $1::regrole AND starts_with(setting, $2 || '=')
+         AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))) AS found`,
+    [writer, IDLE_TIMEOUT],
+  );
+  const { known, found } = rows[0]!;
+  if (!known || found) return;
+  await unlessThere(client, `ALTER ROLE ${writer} SET ${IDLE_TIMEOUT} = '${WRITER_IDLE_TIMEOUT}'`);
 }

@@ -90,8 +90,10 @@ export function isDatabaseFault(error: unknown): boolean {
 
 /**
  * What may be said of a database error: its SQLSTATE, or the system's code. Message, detail and context quote values.
+ *
+ * @param otherwise where it has neither
  */
-export function errorCode(error: unknown): string {
+export function errorCode(error: unknown, otherwise = 'connection_lost'): string {
   const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^[A-Z0-9_]{3,40}$/.test(code) ? code : 'connection_lost';
+  return typeof code === 'string' && /^[A-Z0-9_]{3,40}$/.test(code) ? code : otherwise;
 }

@@ -10,8 +10,8 @@ import type { Database } from './connection.ts';
 import { copyInto, copyLines, copyStatement } from './copy.ts';
 import { insertRows, insertStatement } from './insert.ts';
 import { type Replayable, replayable, type SortedRows, sliceRows, sortRows } from './rows.ts';
-import { idempotencyIndex } from './schema.ts';
 import { classify, errorCode, type Failure, isDatabaseFault } from './sqlstate.ts';
+import { idempotencyIndex } from './table.ts';
 
 /** What became of the rows; every row is in exactly one of them. */
 export interface WriteReport {

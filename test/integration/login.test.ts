@@ -1,10 +1,21 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { DatabaseFailure } from '../../lambda/errors.ts';
-import { withClient } from '../../lambda/postgres/connection.ts';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { DatabaseFailure, LoginFailure } from '../../lambda/errors.ts';
+import { loginEvents } from '../../lambda/events/login-event.ts';
+import { createFunction as createIngest } from '../../lambda/function.ts';
+import { runMigration } from '../../lambda/migration.ts';
+import { type TlsLogin, withClient } from '../../lambda/postgres/connection.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { useDatabase } from '../support/database.ts';
-import { useFunctions } from '../support/function.ts';
+import { keyset, useFunctions } from '../support/function.ts';
+import { memoryLog } from '../support/log.ts';
+import { HOSTNAME } from '../support/postgres-server.ts';
 import { records } from '../support/records.ts';
 import { tlsLogin } from '../support/tls.ts';
 
@@ -26,17 +37,135 @@ describe('a login by TLS', () => {
       { certificates: async () => [createAuthority('Vizard Test CA').certificate] },
       /^(UNABLE_TO_VERIFY_LEAF_SIGNATURE|CERT_SIGNATURE_FAILURE)$/,
     ],
-    [
-      'whose authority is one that Node trusts, where another is asked for',
-      { certificates: async () => [] },
-      /^UNABLE_TO_VERIFY_LEAF_SIGNATURE$/,
-    ],
     ['whose certificate is for another name', { host: '127.0.0.1' }, /^ERR_TLS_CERT_ALTNAME_INVALID$/],
   ])('refuses a server %s', async (_name, changes, code) => {
     const refused = withClient(tlsLogin(database.url, changes), async () => undefined);
 
     await expect(refused).rejects.toThrow(DatabaseFailure);
     await expect(refused).rejects.toMatchObject({ code: expect.stringMatching(code) });
+  });
+});
+
+describe('an authority that Node itself trusts', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vizard-test-'));
+  const file = join(directory, 'extra.pem');
+  beforeAll(() => writeFileSync(file, inject('certificateAuthority')));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  /** @returns the code of the refusal, or `connected` */
+  function connectTrusting(certificates: readonly string[] | undefined): string {
+    const { port, username, password } = new URL(database.url);
+    const script = `
+      const { withClient } = await import(process.env.CONNECTION);
+      const { certificates, ...place } = JSON.parse(process.env.LOGIN);
+      const login = { ...place, kind: 'tls', password: async () => process.env.PASSWORD, certificates: async () => certificates };
+      await withClient(login, async () => console.log('connected')).catch(({ code }) => console.log(code));`;
+    const login = { host: HOSTNAME, port: Number(port), database: 'postgres', user: username, certificates };
+    const env = {
+      NODE_EXTRA_CA_CERTS: file,
+      CONNECTION: new URL('../../lambda/postgres/connection.ts', import.meta.url).href,
+      LOGIN: JSON.stringify(login),
+      PASSWORD: password,
+    };
+    const args = ['--input-type=module', '-e', script];
+    return execFileSync(process.execPath, args, { env, encoding: 'utf8', timeout: 20_000 }).trim();
+  }
+
+  it.each([
+    ['that one', () => [inject('certificateAuthority')], /^connected$/],
+    ['another', () => [createAuthority('Another CA').certificate], /^UNABLE_TO_VERIFY_LEAF_SIGNATURE$/],
+    ['none', () => [], /^UNABLE_TO_VERIFY_LEAF_SIGNATURE$/],
+  ])('counts only where it is asked for: %s', (_name, certificates, outcome) => {
+    expect(connectTrusting(certificates())).toMatch(outcome);
+  });
+});
+
+describe('what a login needs', () => {
+  const ids = (batch: readonly { readonly messageId: string }[]) => batch.map(({ messageId }) => messageId);
+
+  it.each([
+    ['a password', 'never comes', { password: () => new Promise<never>(() => {}) }],
+    ['a certificate', 'never comes', { certificates: () => new Promise<never>(() => {}) }],
+  ])('%s that %s ends with the invocation, and the next one is well', async (_name, _how, never) => {
+    let login: Partial<TlsLogin> = never;
+    const given = tlsLogin(database.url);
+    const { invoke, reports } = createFunction({
+      login: {
+        ...given,
+        password: () => (login.password ?? given.password)(),
+        certificates: () => (login.certificates ?? given.certificates)(),
+      },
+    });
+    const batch = records(2);
+    const start = performance.now();
+
+    expect(await invoke(batch, { milliseconds: 1_500 })).toEqual(ids(batch));
+
+    expect(performance.now() - start).toBeLessThan(1_500);
+    expect(reports).toMatchObject([{ unreachable: 'ETIMEDOUT' }]);
+    login = {};
+    expect(await invoke(batch)).toEqual([]);
+  });
+
+  it('and comes slowly leaves the connection only the rest of the time', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const password = () => new Promise<string>((resolve) => setTimeout(resolve, 600, 'slow'));
+    const { invoke } = createFunction({
+      login: tlsLogin(database.url, { host: '127.0.0.1', port, password }),
+    });
+    const batch = records(2);
+    const start = performance.now();
+
+    expect(await invoke(batch, { milliseconds: 2_000 })).toEqual(ids(batch));
+
+    expect(performance.now() - start).toBeLessThan(1_500);
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+
+  it('is asked for again when certificates could not be had, and the failure says so', async () => {
+    let broken = true;
+    const { log } = memoryLog();
+    const given = tlsLogin(database.url);
+    const certificates = () => (broken ? Promise.reject(new Error('CANARY')) : given.certificates());
+    const login = { ...given, certificates };
+    const { handler, close } = createIngest(
+      loginEvents,
+      { login, keyset: async () => keyset, masking: 'recoverable' },
+      log,
+    );
+    const invoke = () => handler({ Records: records(2) }, { getRemainingTimeInMillis: () => 10_000 });
+    try {
+      await expect(invoke()).rejects.toThrow(
+        /^the certificate authorities of the database cannot be loaded \(unknown\)$/,
+      );
+      broken = false;
+      expect(await invoke()).toEqual({ batchItemFailures: [] });
+    } finally {
+      await close();
+    }
+  });
+
+  it('and is not to be had does not keep the function from being closed', async () => {
+    const certificates = () => Promise.reject(new Error('never'));
+    const { handler, close } = createIngest(
+      loginEvents,
+      { login: tlsLogin(database.url, { certificates }), keyset: async () => keyset, masking: 'recoverable' },
+      memoryLog().log,
+    );
+    await handler({ Records: records(1) }, { getRemainingTimeInMillis: () => 10_000 }).catch(() => {});
+
+    await expect(close()).resolves.toBeUndefined();
+  });
+
+  it.each(['token', 'certificates'])('and is missing is what the migration says: %s', async (thing) => {
+    const fail = () => Promise.reject(new LoginFailure(`no ${thing}`, 'why'));
+    const login = tlsLogin(database.url, thing === 'token' ? { password: fail } : { certificates: fail });
+
+    await expect(runMigration(loginEvents, { login }, memoryLog().log)).rejects.toThrow(`no ${thing} (why)`);
   });
 });
 

@@ -17,14 +17,19 @@ export type EntryPoint = 'handler' | 'migrate' | 'find-database';
 /**
  * Runs an entry point in a process of its own, as Lambda does: environment in, events one after the other, and what is
  * thrown written out with its message and stack.
+ *
+ * @param milliseconds that each invocation has
  */
 export async function runEntryPoint(
   name: EntryPoint,
   env: Record<string, string>,
   events: readonly unknown[],
+  milliseconds = 10_000,
 ): Promise<LambdaRun> {
   const runtime = new URL('lambda-runtime.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [runtime, name], { env: { PATH: process.env.PATH, ...env } });
+  const child = spawn(process.execPath, [runtime, name, String(milliseconds)], {
+    env: { PATH: process.env.PATH, ...env },
+  });
   child.stdin.on('error', () => {});
   child.stdin.end(JSON.stringify(events));
   const [stdout, stderr, exitCode] = await Promise.all([

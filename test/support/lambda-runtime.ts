@@ -7,7 +7,7 @@ const entry = new URL(`../../lambda/${process.argv[2]}.ts`, import.meta.url).hre
 const { handler } = (await import(entry)) as { handler: Handler };
 const events = JSON.parse(await text(process.stdin)) as unknown[];
 for (const event of events) {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + Number(process.argv[3]);
   let answer: unknown;
   try {
     answer = { response: await handler(event, { getRemainingTimeInMillis: () => end - Date.now() }) };
