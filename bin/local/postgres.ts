@@ -36,7 +36,8 @@ export interface EmbeddedPostgresOptions {
 /**
  * Keeps the server: creates and starts it, says `ready`, waits for the end of its standard input, and stops it.
  * The pipe ends with our process however that ends, so no server stays behind even after kill -9; and the keeper has
- * a session of its own, so a Ctrl-C in the terminal does not take the database from under the batch in flight.
+ * a session of its own, so a Ctrl-C in the terminal does not take the database from under the batch in flight. Nobody
+ * may listen any more when it is ready, and that must not end it before it has stopped the server.
  */
 const KEEPER = `
   fail() { tail -n 1 "$HOME/server.log" >&2; exit 1; }
@@ -45,7 +46,7 @@ const KEEPER = `
       --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync >>"$HOME/server.log" 2>&1 || fail
   fi
   "$BIN/pg_ctl" -D "$HOME/data" -l "$HOME/server.log" -o "$SETTINGS" -w -t 60 start >>"$HOME/server.log" 2>&1 || fail
-  echo ready
+  (trap '' PIPE; echo ready)
   cat >/dev/null
   "$BIN/pg_ctl" -D "$HOME/data" -m fast -w -t 60 stop >>"$HOME/server.log" 2>&1
   if [ -n "$TEMPORARY" ]; then rm -rf "$TEMPORARY"; fi

@@ -1,5 +1,13 @@
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -234,6 +242,24 @@ describe('vizard run', () => {
     await running.result;
 
     await waitUntilGone(databaseUrl);
+  });
+
+  it('leaves none behind when it is killed before the database is up', async () => {
+    const cli = createCli();
+    const TMPDIR = join(cli.directory, 'tmp');
+    mkdirSync(TMPDIR);
+    // As root, PostgreSQL runs as another user, which removes its data itself.
+    chmodSync(TMPDIR, 0o1777);
+    const running = cli.start(['run'], { env: { TMPDIR } });
+    const databases = () => readdirSync(TMPDIR).filter((name) => name.startsWith('vizard-'));
+    // Written by initdb; starting the server comes next.
+    const made = () => databases().some((name) => existsSync(join(TMPDIR, name, 'postgres/data/PG_VERSION')));
+    await vi.waitFor(() => expect(made()).toBe(true), { timeout: 20_000, interval: 5 });
+
+    running.child.kill('SIGKILL');
+    await running.result;
+
+    await vi.waitFor(() => expect(databases()).toEqual([]), { timeout: 20_000, interval: 50 });
   });
 });
 
