@@ -174,13 +174,22 @@ describe('a deployment', () => {
   });
 
   it('leaves queues, keyset and key when it is destroyed, and nothing else', async () => {
+    expect(await resources()).toEqual({
+      keys: 1,
+      functions: 3,
+      mappings: 1,
+      logGroups: 3,
+      topics: 1,
+      alarms: 8,
+    });
+
     await destroy(emulator, context());
 
     const { QueueUrls = [] } = await sqs.send(new ListQueuesCommand({}));
     expect(QueueUrls.toSorted()).toEqual([outputs.QueueUrl, outputs.DeadLetterQueueUrl].toSorted());
     const secret = await secrets.send(new GetSecretValueCommand({ SecretId: outputs.KeysetSecretArn }));
     expect(Object.keys(JSON.parse(secret.SecretString!) as object)).toEqual(['primary', 'k1']);
-    expect(await leftovers()).toEqual({
+    expect(await resources()).toEqual({
       keys: 1,
       functions: 0,
       mappings: 0,
@@ -206,8 +215,8 @@ async function receiveAll(from: Queue): Promise<Message[]> {
   }
 }
 
-/** How much the emulator still has of what belongs to no client in this project, asked over its bare protocols. */
-async function leftovers(): Promise<Record<string, number>> {
+/** How much the emulator has of what belongs to no client in this project, asked over its bare protocols. */
+async function resources(): Promise<Record<string, number>> {
   const { endpointUrl } = emulator;
   const get = async (path: string) => (await fetch(`${endpointUrl}${path}`)).json() as Promise<never>;
   const json = async (service: string, target: string) =>
