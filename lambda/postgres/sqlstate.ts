@@ -97,3 +97,21 @@ export function errorCode(error: unknown, otherwise = 'connection_lost'): string
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && /^[A-Z0-9_]{3,40}$/.test(code) ? code : otherwise;
 }
+
+/** Source files of the server that refuse a row by one of the table's own rules, and so name only what the table has. */
+const RULES_OF_THE_TABLE = new Set([
+  'execMain.c',
+  'execIndexing.c',
+  'execExprInterp.c',
+  'nbtinsert.c',
+  'ri_triggers.c',
+]);
+
+/**
+ * Which rule refused a row: a column, a constraint, or `row`. A trigger may name whatever it likes, a value of the row
+ * included (RAISE … USING COLUMN = NEW.user_id), and says so in the fields that a table's own rules fill.
+ */
+export function refusedField(error: unknown): string {
+  const { file = '', column, constraint } = error as Partial<DatabaseError>;
+  return (RULES_OF_THE_TABLE.has(file) && (column ?? constraint)) || 'row';
+}

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DatabaseError, PoolClient } from 'pg';
+import type { PoolClient } from 'pg';
 import type { Deadline } from '../deadline.ts';
 import { DatabaseFailure } from '../errors.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
@@ -10,7 +10,7 @@ import type { Database } from './connection.ts';
 import { copyInto, copyLines, copyStatement } from './copy.ts';
 import { insertRows, insertStatement } from './insert.ts';
 import { type Replayable, replayable, type SortedRows, sliceRows, sortRows } from './rows.ts';
-import { classify, errorCode, type Failure, isDatabaseFault } from './sqlstate.ts';
+import { classify, errorCode, type Failure, isDatabaseFault, refusedField } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
 
 /** What became of the rows; every row is in exactly one of them. */
@@ -220,8 +220,7 @@ const FAILURES = {
 } as const satisfies Record<Exclude<Failure, 'slow' | 'contention'>, string>;
 
 function refusal(messageId: string, error: unknown): Rejection {
-  const { column, constraint } = error as DatabaseError;
-  return { messageId, field: column ?? constraint ?? 'row', code: errorCode(error) };
+  return { messageId, field: refusedField(error), code: errorCode(error) };
 }
 
 function halves(rows: SortedRows): [SortedRows, SortedRows] {

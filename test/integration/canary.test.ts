@@ -96,6 +96,34 @@ describe('no address, device id or body is written anywhere', () => {
     expect(CANARIES.filter((canary) => table.includes(canary))).toEqual(IN_TABLE);
   });
 
+  it('when attributes, keys and bodies are such as no producer sends, and the logger is told to say more', async () => {
+    const odd = (changes: object) => ({ ...record(canaryEvent()), ...changes }) as SQSRecord;
+    const batch = [
+      record(canaryEvent({ '198.51.100.234': { 'CANARY-BODY': 1 } })),
+      record(`${'{"CANARY-BODY":'.repeat(20_000)}1${'}'.repeat(20_000)}`),
+      record('{"__proto__":{"ip":"198.51.100.234"}}'),
+      record(canaryEvent({ user_id: 'CANARY-USER\\N\t\\.\n' })),
+      record(canaryEvent({ ip: '198.51.100.234:443' })),
+      record(canaryEvent({ device_id: 'CANARY-DEVICE\ud800' })),
+      record(canaryEvent(), { attributes: { EventId: '198.51.100.234' } }),
+      record(canaryEvent(), { sentTimestamp: 'CANARY-BODY' }),
+      odd({ messageAttributes: { EventId: { dataType: 'String', stringValue: { 'CANARY-BODY': 1 } } } }),
+      odd({ body: { 'CANARY-BODY': 1 } }),
+      odd({ body: undefined, attributes: undefined, messageAttributes: null }),
+      odd({ receiptHandle: 'CANARY-BODY', eventSourceARN: 'CANARY-BODY', md5OfBody: 'CANARY-BODY' }),
+    ];
+    const talkative = { POWERTOOLS_LOG_LEVEL: 'DEBUG', POWERTOOLS_LOGGER_LOG_EVENT: 'true' };
+
+    const { output, exitCode } = await runLambda(env(talkative), [batch, ...batch.map((odd) => [odd])]);
+
+    expect(exitCode).toBe(0);
+    expect(output).not.toContain('errorType');
+    expectNoCanary(output);
+    expectNoCanary(await serverLog());
+    const table = await wholeTable();
+    expect(CANARIES.filter((canary) => table.includes(canary))).toEqual(IN_TABLE);
+  });
+
   it('by the irreversible scheme', async () => {
     const { output } = await runLambda(env({ MASKING: 'irreversible' }), [everyPath()]);
 
@@ -201,6 +229,15 @@ describe('no address, device id or body is written anywhere', () => {
         'a trigger that quotes the row',
         `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
            RAISE EXCEPTION 'bad % %', NEW.user_id, NEW USING ERRCODE = '22000', DETAIL = NEW::text; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON user_logins FOR EACH ROW
+           WHEN (NEW.user_id = 'CANARY-USER') EXECUTE FUNCTION refuse()`,
+        'DROP FUNCTION refuse CASCADE',
+      ],
+      [
+        'a trigger that names its rule after the row',
+        `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           RAISE EXCEPTION 'bad' USING ERRCODE = '23514', COLUMN = NEW.user_id, CONSTRAINT = NEW.user_id,
+             TABLE = NEW.user_id, SCHEMA = NEW.user_id, DATATYPE = NEW.user_id, HINT = NEW.user_id; END $$;
          CREATE TRIGGER refuse BEFORE INSERT ON user_logins FOR EACH ROW
            WHEN (NEW.user_id = 'CANARY-USER') EXECUTE FUNCTION refuse()`,
         'DROP FUNCTION refuse CASCADE',

@@ -4,7 +4,13 @@ import { DatabaseError } from 'pg';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, DatabaseFailure } from '../../../lambda/errors.ts';
 import { FieldError } from '../../../lambda/events/rejection.ts';
-import { classify, errorCode, type Failure, isDatabaseFault } from '../../../lambda/postgres/sqlstate.ts';
+import {
+  classify,
+  errorCode,
+  type Failure,
+  isDatabaseFault,
+  refusedField,
+} from '../../../lambda/postgres/sqlstate.ts';
 
 const INDEX = 'user_logins_event';
 const SENTINEL = 'Key (ip)=(203.0.113.7) sentinel';
@@ -196,7 +202,7 @@ describe('isDatabaseFault', () => {
   });
 });
 
-type Details = Partial<Pick<DatabaseError, 'code' | 'constraint' | 'detail' | 'where' | 'column'>>;
+type Details = Partial<Pick<DatabaseError, 'code' | 'constraint' | 'detail' | 'where' | 'column' | 'file'>>;
 
 /** What pg rejects a statement with; its message quotes a value, as the server's does. */
 function databaseError(details: Details): DatabaseError {
@@ -218,3 +224,20 @@ async function connectionError(where: { path: string } | { host: string; port: n
   const [error] = await once(connect(where), 'error');
   return error;
 }
+
+describe('refusedField', () => {
+  it.each([
+    ['execMain.c', { column: 'user_id' }, 'user_id'],
+    ['execMain.c', { constraint: 'user_logins_check' }, 'user_logins_check'],
+    ['nbtinsert.c', { constraint: 'one_user' }, 'one_user'],
+    ['execIndexing.c', { constraint: 'no_overlap' }, 'no_overlap'],
+    ['execExprInterp.c', { constraint: 'domain_check' }, 'domain_check'],
+    ['ri_triggers.c', { constraint: 'user_fkey' }, 'user_fkey'],
+    ['varchar.c', {}, 'row'],
+    ['pl_exec.c', { column: SENTINEL, constraint: SENTINEL }, 'row'],
+    ['plpy_elog.c', { constraint: SENTINEL }, 'row'],
+    [undefined, { constraint: SENTINEL }, 'row'],
+  ])('is what %s names of the table, and nothing that a trigger names: %j', (file, names, field) => {
+    expect(refusedField(databaseError({ file, ...names }))).toBe(field);
+  });
+});
