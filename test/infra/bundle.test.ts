@@ -24,7 +24,7 @@ describe('the bundle', () => {
     for (const [id, { Properties }] of Object.entries(
       resources(templateOf(stack), 'AWS::Lambda::Function'),
     )) {
-      const hash = (Properties.Code.S3Key as string).replace('.zip', '');
+      const hash = Properties.Code.S3Key.replace('.zip', '');
       if (/^Ingest(Schema)?(ResourceId)?Function/.test(id)) {
         bundles[id.replace(/[0-9A-F]{8}$/, '')] = join(assembly, `asset.${hash}`);
       }

@@ -77,11 +77,37 @@ function appWith(context: Record<string, string>, app: App): Deployment {
   return { app, stack };
 }
 
+/** A statement of a policy. */
+export interface Statement {
+  readonly Effect: string;
+  readonly Action: string | string[];
+  readonly Resource: unknown;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** Those that tests look into, of whatever type of resource; the others are compared whole. */
+interface Properties {
+  readonly [name: string]: unknown;
+  readonly AlarmDescription: string;
+  readonly Code: { readonly S3Key: string };
+  readonly Environment: { readonly Variables: Readonly<Record<string, unknown>> };
+  readonly KeyPolicy: { readonly Statement: readonly unknown[] };
+  readonly MaximumBatchingWindowInSeconds: number;
+  readonly MessageRetentionPeriod: number;
+  readonly PolicyDocument: { readonly Statement: readonly Statement[] };
+  readonly RedrivePolicy: { readonly maxReceiveCount: number; readonly deadLetterTargetArn: unknown };
+  readonly Roles: readonly { readonly Ref: string }[];
+  readonly ScalingConfig: { readonly MaximumConcurrency: number };
+  readonly BatchSize: number;
+  readonly Threshold: number;
+  readonly Timeout: number;
+  readonly VisibilityTimeout: number;
+}
+
 /** A resource as the template has it. */
 export interface Resource {
   readonly Type: string;
-  // biome-ignore lint/suspicious/noExplicitAny: a template is JSON of any shape
-  readonly Properties: Record<string, any>;
+  readonly Properties: Properties;
   readonly DependsOn?: string[];
   readonly DeletionPolicy?: string;
   readonly UpdateReplacePolicy?: string;

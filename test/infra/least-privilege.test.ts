@@ -1,13 +1,6 @@
 import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { MODE_NAMES, MODES, type Mode, resources, template } from './deployments.ts';
-
-interface Statement {
-  readonly Effect: string;
-  readonly Action: string | string[];
-  readonly Resource: unknown;
-  readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-}
+import { MODE_NAMES, MODES, type Mode, resources, type Statement, template } from './deployments.ts';
 
 /** Every statement of every policy of a role, one line an action: `Allow sqs:ReceiveMessage Queue.Arn`. */
 function permissions(stack: Template, role: string): string[] {
@@ -17,10 +10,10 @@ function permissions(stack: Template, role: string): string[] {
   expect(Properties.ManagedPolicyArns, 'managed policies').toBeUndefined();
   expect(Properties.Policies, 'inline policies').toBeUndefined();
   const policies = Object.values(resources(stack, 'AWS::IAM::Policy')).filter(({ Properties: { Roles } }) =>
-    (Roles as { Ref: string }[]).some(({ Ref }) => Ref === roleId),
+    Roles.some(({ Ref }) => Ref === roleId),
   );
   return policies
-    .flatMap(({ Properties: { PolicyDocument } }) => PolicyDocument.Statement as Statement[])
+    .flatMap(({ Properties: { PolicyDocument } }) => PolicyDocument.Statement)
     .flatMap(({ Effect, Action, Resource, Condition }) =>
       [Action].flat().flatMap((action) =>
         [Resource].flat().map((where) => {

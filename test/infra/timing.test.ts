@@ -27,7 +27,7 @@ describe('times and counts fit each other', () => {
         const { Properties: duration } = resource(stack, 'AWS::CloudWatch::Alarm', 'AlarmsDuration');
 
         // Six timeouts and the window, as AWS advises; SQS allows 12 hours.
-        const window = mapping.MaximumBatchingWindowInSeconds as number;
+        const window = mapping.MaximumBatchingWindowInSeconds;
         expect(queue.VisibilityTimeout).toBeGreaterThanOrEqual(6 * handler.Timeout + window);
         expect(queue.VisibilityTimeout).toBeLessThanOrEqual(43_200);
         // Resuming an Aurora cluster takes up to 30 s.
