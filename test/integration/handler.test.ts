@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../support/database.ts';
 import { keyset, useFunctions } from '../support/function.ts';
-import { loginEvent, type RecordChanges, record, records, SENT } from '../support/records.ts';
+import { loginEvent, type RecordChanges, record, records } from '../support/records.ts';
 
 const database = useDatabase();
 const createFunction = useFunctions();
@@ -158,96 +158,6 @@ describe('a message that is unusual but good', () => {
     });
     expect(row?.masked_ip).toMatch(/^s1~k1~[\w-]{43}$/);
     expect(row?.masked_device_id).toMatch(/^s1~k1~[\w-]{43}$/);
-  });
-});
-
-describe('one event makes one row', () => {
-  it('when it is delivered twice', async () => {
-    const { invoke, reports } = createFunction({ databaseUrl: database.url });
-    const message = record();
-
-    await invoke([message]);
-    await invoke([{ ...message, attributes: { ...message.attributes, ApproximateReceiveCount: '2' } }]);
-    await invoke([message]);
-
-    expect(reports.map(({ stored, duplicates }) => [stored, duplicates])).toEqual([
-      [1, 0],
-      [0, 1],
-      [0, 1],
-    ]);
-    expect(await database.count()).toBe(1);
-  });
-
-  it('when it is twice in one batch', async () => {
-    const { invoke, reports } = createFunction({ databaseUrl: database.url });
-    const message = record();
-
-    expect(await invoke([message, ...records(10), message])).toEqual([]);
-
-    expect(reports[0]).toMatchObject({ received: 12, stored: 11, duplicates: 1 });
-    expect(await database.count()).toBe(11);
-  });
-
-  it('when two messages carry its EventId and EventTime', async () => {
-    const { invoke, reports } = createFunction({ databaseUrl: database.url });
-    const attributes = { EventId: 'order-17', EventTime: '2024-02-29T23:59:59Z' };
-    const first = record(undefined, { attributes });
-    const second = record(undefined, { attributes, sentTimestamp: String(SENT + 86_400_000) });
-
-    await invoke([first]);
-    await invoke([second]);
-
-    expect(reports.map(({ stored, duplicates }) => [stored, duplicates])).toEqual([
-      [1, 0],
-      [0, 1],
-    ]);
-    expect(await database.rows('SELECT create_date::text AS date FROM user_logins')).toEqual([
-      { date: '2024-02-29' },
-    ]);
-  });
-
-  it('when two invocations store it at once, in opposite orders', async () => {
-    const functions = [
-      createFunction({ databaseUrl: database.url }),
-      createFunction({ databaseUrl: database.url }),
-    ];
-    const batch = records(2_000);
-
-    const failed = await Promise.all([functions[0]!.invoke(batch), functions[1]!.invoke(batch.toReversed())]);
-
-    expect(failed).toEqual([[], []]);
-    expect(await database.count()).toBe(2_000);
-    const reports = functions.flatMap(({ reports }) => reports);
-    expect(reports.reduce((sum, { stored, duplicates }) => sum + stored + duplicates, 0)).toBe(4_000);
-  });
-
-  it('when it comes again after midnight', async () => {
-    const { invoke } = createFunction({ databaseUrl: database.url });
-    const midnight = Date.UTC(2024, 2, 1);
-    const message = record(undefined, { sentTimestamp: String(midnight - 1) });
-
-    await invoke([message]);
-    await invoke([{ ...message, attributes: { ...message.attributes, ApproximateReceiveCount: '2' } }]);
-
-    expect(await database.rows('SELECT create_date::text AS date FROM user_logins')).toEqual([
-      { date: '2024-02-29' },
-    ]);
-  });
-
-  it('when fresh and redelivered messages are mixed', async () => {
-    const { invoke, reports } = createFunction({ databaseUrl: database.url });
-    const batch = records(3_000);
-    await invoke(batch.slice(0, 1_000));
-    const mixed = batch.map((message, i) =>
-      i < 1_500
-        ? { ...message, attributes: { ...message.attributes, ApproximateReceiveCount: '2' } }
-        : message,
-    );
-
-    expect(await invoke(mixed)).toEqual([]);
-
-    expect(reports[1]).toMatchObject({ received: 3_000, stored: 2_000, duplicates: 1_000 });
-    expect(await database.count()).toBe(3_000);
   });
 });
 

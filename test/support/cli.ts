@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach } from 'vitest';
+import { loginEvent } from './records.ts';
 
 const CLI = new URL('../../bin/vizard.ts', import.meta.url).pathname;
 
@@ -85,4 +86,13 @@ function startCli(cwd: string, args: readonly string[], { input = '', env = {} }
         child.on('close', () => reject(new Error(`ended without showing "${wanted}"`)));
       }),
   };
+}
+
+/** A file of good events and, in its second line, one message of another shape. */
+export function inputFile({ directory }: Cli, count: number): string {
+  const file = join(directory, 'input.jsonl');
+  const lines = Array.from({ length: count }, (_, i) => JSON.stringify(loginEvent({ device_id: `d${i}` })));
+  lines[1] = '{"foo": "oops"}';
+  writeFileSync(file, lines.join('\n'));
+  return file;
 }
