@@ -37,7 +37,7 @@ export function useDatabase({ empty = false }: TestDatabaseOptions = {}): TestDa
     await client.end();
     // Fails while a pool of the test still holds a connection: a leak is a failure. A session takes a moment to end.
     const drop = () => withClient(server, (admin) => admin.query(`DROP DATABASE ${name}`));
-    await vi.waitFor(drop, { timeout: 5_000, interval: 100 });
+    await vi.waitFor(drop, { timeout: 20_000, interval: 100 });
   });
   return {
     url,

@@ -28,6 +28,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await client.query(`CREATE DATABASE ${TEMPLATE}`);
     // On RDS it is there.
     await client.query('CREATE ROLE rds_iam NOLOGIN');
+    // DROP DATABASE waits for every session that is still logging in, and a test may leave one that never gets there.
+    await client.query(`ALTER SYSTEM SET authentication_timeout = '5s'`);
     await offerTls(client, authority.issue(HOSTNAME));
   });
   await withClient(login(databaseUrl(server.url, TEMPLATE)), (client) => migrate(client, loginEvents));
