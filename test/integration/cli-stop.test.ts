@@ -29,7 +29,8 @@ async function waitUntilGone(url: string): Promise<void> {
   );
 }
 
-describe('vizard run that is ended', () => {
+// A message that the queue was handing out when the run ended is visible again after its visibility timeout, 60 s.
+describe('vizard run that is ended', { timeout: 150_000 }, () => {
   it('stops on SIGTERM, answers, and leaves nothing running', async () => {
     const cli = createCli();
     const running = cli.start(['run', '--follow', '--json']);
