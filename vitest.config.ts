@@ -23,6 +23,7 @@ export default defineConfig({
       // Templates, not deployments; loading the CDK takes a second.
       { test: { name: 'infra', include: ['test/infra/**/*.test.ts'], isolate: false, testTimeout: 60_000 } },
       onPostgres('integration'),
+      onPostgres('faults'),
       onPostgres('takehome'),
       // One deployment to an emulator, its tests in their order.
       {

@@ -88,7 +88,7 @@ program
   .argument('<file>', 'one message body a line, - for standard input')
   .action(async (file: string) => {
     const { QueueUrl: queueUrl, endpointUrl } = deployed();
-    process.exitCode = await send(file, { queueUrl, endpointUrl, maxReceiveCount: 5, json: false });
+    process.exitCode = await send(file, { queueUrl, endpointUrl, json: false });
   });
 
 program

@@ -1,45 +1,16 @@
 #!/usr/bin/env node
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { parseDatabaseUrl, parseMasking } from '../lambda/config.ts';
+import { Command, CommanderError, Option } from 'commander';
+import { parseMasking } from '../lambda/config.ts';
 import { VizardError } from '../lambda/errors.ts';
+import { addDeadLetters } from './commands/dead-letters/command.ts';
 import type { RunOptions } from './commands/run.ts';
 import type { SendOptions } from './commands/send.ts';
 import type { ShowOptions } from './commands/show.ts';
+import { databaseUrl, dataDir, endpointUrl, integer, json, maxReceiveCount, queueUrl } from './options.ts';
 
 /** Exit code of whatever the caller can mend: options, files, addresses. */
 const USAGE = 2;
 const MAX_BATCH_SIZE = 10_000;
-const MAX_RECEIVE_COUNT = 1_000;
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= min && value <= max))
-      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
-    return value;
-  };
-}
-
-function url(text: string): string {
-  if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
-    throw new InvalidArgumentError('Expected an http or https URL.');
-  return text;
-}
-
-const queueUrl = () => new Option('--queue-url <url>', 'an existing queue').argParser(url);
-const endpointUrl = () =>
-  new Option('--endpoint-url <url>', 'where that queue is, on an emulator').argParser(url);
-const databaseUrl = () =>
-  new Option('--database-url <url>', 'an existing Postgres').argParser((text) =>
-    parseDatabaseUrl(text, '--database-url'),
-  );
-const dataDir = () =>
-  new Option('--data-dir <dir>', 'where embedded database, queue and keyset are kept between runs');
-const json = () => new Option('--json', 'one JSON object on standard output').default(false);
-const maxReceiveCount = () =>
-  new Option('--max-receive-count <n>', 'receives after which a message that fails is dead-lettered')
-    .argParser(integer(1, MAX_RECEIVE_COUNT))
-    .default(3);
 
 function program(finish: (exitCode: number) => void): Command {
   const vizard = new Command('vizard')
@@ -97,7 +68,6 @@ function program(finish: (exitCode: number) => void): Command {
     .addOption(queueUrl())
     .addOption(endpointUrl())
     .addOption(dataDir())
-    .addOption(maxReceiveCount().hideHelp())
     .addOption(json())
     .action(async (file: string, options: SendOptions) => {
       const { send } = await import('./commands/send.ts');
@@ -117,6 +87,8 @@ function program(finish: (exitCode: number) => void): Command {
       const { show } = await import('./commands/show.ts');
       finish(await show(options));
     });
+
+  addDeadLetters(vizard, finish);
 
   return vizard;
 }

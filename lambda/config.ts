@@ -41,10 +41,26 @@ export interface Config {
   readonly masking: Masking;
 }
 
+/** What the circuit breaker is told. */
+export interface BreakerConfig {
+  readonly region: string;
+  /** UUID of the event source mapping. */
+  readonly mappingId: string;
+  /** Name of the function that tries a write. */
+  readonly probeFunction: string;
+  /** Name of the parameter that keeps its state. */
+  readonly memoryParameter: string;
+  readonly topicArn: string;
+  /** By which the ingest's metrics are told from those of other stacks. */
+  readonly service: string;
+}
+
 const MASKINGS: readonly Masking[] = ['recoverable', 'irreversible'];
 const DEFAULT_PORT = 5432;
 /** Set by Lambda itself. */
 const REGION = 'AWS_REGION';
+/** Read by Powertools as well. */
+const SERVICE = 'POWERTOOLS_SERVICE_NAME';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -79,6 +95,18 @@ export function readMigrationDatabase(env: Environment): UrlAddress | IamAddress
     port: env[ENV.databasePort] ? readPort(env) : undefined,
     database: env[ENV.databaseName] || undefined,
     region: readRegion(env),
+  });
+}
+
+/** @throws ConfigError that names the variable */
+export function readBreakerConfig(env: Environment): BreakerConfig {
+  return Object.freeze<BreakerConfig>({
+    region: readRegion(env),
+    mappingId: required(env, ENV.breakerMappingId),
+    probeFunction: required(env, ENV.breakerProbeFunction),
+    memoryParameter: required(env, ENV.breakerMemoryParameter),
+    topicArn: required(env, ENV.breakerTopicArn),
+    service: required(env, SERVICE),
   });
 }
 

@@ -46,7 +46,7 @@ export class SecretFailure extends Failure {
   override readonly name = 'SecretFailure';
 }
 
-/** There is no keyset to mask with, so nothing of the batch was parsed or written. */
+/** There is no keyset to mask with, or not the one that wrote the table, so nothing of the batch was written. */
 export class KeysetFailure extends Failure {
   override readonly name = 'KeysetFailure';
 }

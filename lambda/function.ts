@@ -5,7 +5,7 @@ import type { Masking, TableDeclaration } from './events/declaration.ts';
 import { type BatchReport, ingestBatch } from './ingest.ts';
 import { describeError, type Log, reportFailure } from './log.ts';
 import type { Keyset, KeysetSource } from './masking/keyset.ts';
-import { type ChunkMasker, chunkMasker } from './masking/masker.ts';
+import { type TableMasker, tableMasker } from './masking/table-masker.ts';
 import { type Login, openDatabase } from './postgres/connection.ts';
 import { createWriter } from './postgres/writer.ts';
 
@@ -47,7 +47,7 @@ export function createFunction(
 ): IngestFunction {
   const database = openDatabase(login, (code) => log.warn('idle connection lost', { code }));
   const writer = createWriter(declaration, database, log);
-  const masker = maskerOfTheMoment(keyset, (current) => chunkMasker(current, masking, declaration));
+  const masker = maskerOfTheMoment(keyset, (current) => tableMasker(current, masking, declaration));
 
   async function attempt(records: readonly SQSRecord[], deadline: Deadline): Promise<BatchReport> {
     try {
@@ -87,13 +87,13 @@ function regardless(log: Log, tell: () => void): void {
 /** Keys are derived again only when the keyset is another one. */
 function maskerOfTheMoment(
   source: KeysetSource,
-  make: (keyset: Keyset) => ChunkMasker,
-): () => Promise<ChunkMasker> {
-  let made: { readonly keyset: Keyset; readonly mask: ChunkMasker } | undefined;
+  make: (keyset: Keyset) => TableMasker,
+): () => Promise<TableMasker> {
+  let made: { readonly keyset: Keyset; readonly masker: TableMasker } | undefined;
   return async () => {
     const keyset = await source();
-    if (made?.keyset !== keyset) made = { keyset, mask: make(keyset) };
-    return made.mask;
+    if (made?.keyset !== keyset) made = { keyset, masker: make(keyset) };
+    return made.masker;
   };
 }
 

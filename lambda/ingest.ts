@@ -4,7 +4,7 @@ import type { TableDeclaration } from './events/declaration.ts';
 import { oldestSentTime } from './events/identity.ts';
 import { parseBatch, type Repeat } from './events/parse.ts';
 import type { Rejection } from './events/rejection.ts';
-import type { ChunkMasker } from './masking/masker.ts';
+import type { TableMasker } from './masking/table-masker.ts';
 import type { WriteReport, Writer } from './postgres/writer.ts';
 import { createStopwatch, type Stopwatch } from './stopwatch.ts';
 
@@ -42,7 +42,7 @@ export interface Stages {
    *
    * @throws KeysetFailure where there is none; then nothing is parsed or written
    */
-  readonly masker: () => Promise<ChunkMasker>;
+  readonly masker: () => Promise<TableMasker>;
   readonly writer: Writer;
 }
 
@@ -60,7 +60,7 @@ export async function ingestBatch(
   deadline: Deadline,
 ): Promise<BatchReport> {
   const watch = createStopwatch<keyof StageTimes>();
-  const mask = await masker();
+  const { mask, key } = await masker();
   watch.lap('keyset');
   const rejected: Rejection[] = [];
   const repeats: Repeat[] = [];
@@ -78,7 +78,7 @@ export async function ingestBatch(
     }
     watch.lap('parse');
   }
-  const written = await writer.write(storable(), deadline);
+  const written = await writer.write(key, storable(), deadline);
   watch.lap('write');
   const settled = settle(records.length, rejected, repeats, written);
   return { ...settled, lag: lagOf(records, settled), milliseconds: stageTimes(watch) };

@@ -1,4 +1,5 @@
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import type { Tick } from './breaker/breaker.ts';
 import { DatabaseFailure, KeysetFailure, type VizardError } from './errors.ts';
 import type { Rejection } from './events/rejection.ts';
 import type { Observer } from './function.ts';
@@ -23,17 +24,38 @@ export function createMetrics(): Observer {
       const name = reasonOf(error);
       if (name === undefined) return;
       count(metrics, name, 1);
+      count(metrics, METRICS.blocked, 1);
       metrics.publishStoredMetrics();
     },
   };
 }
 
-function addCounts(metrics: Metrics, { received, stored, duplicates, rejected, retried }: BatchReport): void {
+/** Publishes what the circuit breaker did in a minute, in the same way. */
+export function createBreakerMetrics(): (tick: Tick) => void {
+  const metrics = new Metrics({ namespace: METRICS.namespace });
+  return ({ stopped, opened, closed }) => {
+    count(metrics, METRICS.stopped, stopped ? 1 : 0);
+    if (opened) count(metrics, METRICS.breakerOpened, 1);
+    if (closed) count(metrics, METRICS.breakerClosed, 1);
+    metrics.publishStoredMetrics();
+  };
+}
+
+/** True when nothing of the batch is in the table, and not because of what its messages hold; undefined when that is why. */
+function isBlocked({ stored, duplicates, retried }: BatchReport): boolean | undefined {
+  if (stored + duplicates > 0) return false;
+  return retried.length > 0 ? true : undefined;
+}
+
+function addCounts(metrics: Metrics, report: BatchReport): void {
+  const { received, stored, duplicates, rejected, retried } = report;
   count(metrics, METRICS.batchSize, received);
   count(metrics, METRICS.stored, stored);
   count(metrics, METRICS.duplicates, duplicates);
   count(metrics, METRICS.rejected, rejected.length);
   count(metrics, METRICS.retried, retried.length);
+  const blocked = isBlocked(report);
+  if (blocked !== undefined) count(metrics, METRICS.blocked, blocked ? 1 : 0);
 }
 
 function addTimes(metrics: Metrics, { milliseconds, lag }: BatchReport): void {

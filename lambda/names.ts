@@ -17,7 +17,15 @@ export const ENV = Object.freeze({
   maskingKeyset: 'MASKING_KEYSET',
   maskingKeysetSecretArn: 'MASKING_KEYSET_SECRET_ARN',
   masking: 'MASKING',
+  /** What the circuit breaker watches, switches, asks, remembers in and tells. */
+  breakerMappingId: 'BREAKER_MAPPING_ID',
+  breakerProbeFunction: 'BREAKER_PROBE_FUNCTION',
+  breakerMemoryParameter: 'BREAKER_MEMORY_PARAMETER',
+  breakerTopicArn: 'BREAKER_TOPIC_ARN',
 });
+
+/** What the circuit breaker remembers before it has run for the first time. */
+export const BREAKER_INITIAL_MEMORY = '{"state":"closed"}';
 
 /** Postgres roles of a database on AWS; both log in by IAM authentication. */
 export const ROLES = Object.freeze({
@@ -51,4 +59,15 @@ export const METRICS = Object.freeze({
   /** 1 for each invocation that failed because of it. */
   databaseUnreachable: 'DatabaseUnreachable',
   keysetUnreachable: 'KeysetUnreachable',
+  /**
+   * 1 for each invocation that could store nothing of its batch, be it that database or keyset is away or that the database
+   * is locked, else 0; nothing where all of it was bad. Its average is the share of such invocations, by which the circuit
+   * breaker opens.
+   */
+  blocked: 'Blocked',
+  /** Once a minute: 1 while no messages are received because the circuit breaker or a person has stopped it, else 0. */
+  stopped: 'Stopped',
+  /** 1 when the circuit breaker opens and when it closes. */
+  breakerOpened: 'BreakerOpened',
+  breakerClosed: 'BreakerClosed',
 });

@@ -31,6 +31,8 @@ interface AlarmSpec {
   /** Minutes out of `of` in which the threshold is exceeded: a batch that fails comes back only after a timeout. */
   readonly minutes: number;
   readonly of: number;
+  /** Whether no figure at all is a reason for the alarm. @default false */
+  readonly silence?: boolean;
   readonly means: string;
   readonly first: string;
 }
@@ -61,14 +63,15 @@ export class IngestAlarms extends Construct {
     this.alarms = Object.entries(alarmSpecs(this, props)).map(([name, spec]) => this.alarm(name, spec));
   }
 
-  private alarm(name: string, { metric, threshold, minutes, of, means, first }: AlarmSpec): Alarm {
+  private alarm(name: string, spec: AlarmSpec): Alarm {
+    const { metric, threshold, minutes, of, silence = false, means, first } = spec;
     const alarm = new Alarm(this, name, {
       metric,
       threshold,
       comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
       datapointsToAlarm: minutes,
       evaluationPeriods: of,
-      treatMissingData: TreatMissingData.NOT_BREACHING,
+      treatMissingData: silence ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
       alarmDescription: `${means} First: ${first} Runbook: docs/operations.md#${runbookAnchor(name)}`,
     });
     alarm.addAlarmAction(new SnsAction(this.topic));
@@ -115,7 +118,8 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
       threshold: 0,
       minutes: 2,
       of: 15,
-      means: 'Whole batches fail. They come again; after five times they are dead letters.',
+      means:
+        'Whole batches fail and come again; when the circuit breaker does not open, they end as dead letters.',
       first: 'read the message of the last error in the log of the ingest function.',
     },
     Throttles: {
@@ -150,6 +154,17 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
       of: 15,
       means: 'The database does not answer, refuses the login, or does not fit this version.',
       first: 'look at the code in the log, then at the database.',
+    },
+    Stopped: {
+      // The breaker says every minute that all is well, so that its own silence is noticed too.
+      metric: ingestMetric(scope, METRICS.stopped, { statistic: Stats.MAXIMUM }),
+      threshold: 0,
+      minutes: 5,
+      of: 5,
+      silence: true,
+      means: 'No messages are received, by the circuit breaker or by hand, or the breaker itself is silent.',
+      first:
+        'see whether DatabaseUnreachable or KeysetUnreachable says why; read the log of the circuit breaker.',
     },
     KeysetUnreachable: {
       metric: ingestMetric(scope, METRICS.keysetUnreachable),

@@ -77,6 +77,15 @@ function flowing(scope: Construct, { queue, ingest }: IngestDashboardProps): Gra
       ],
     },
     {
+      title: 'blocked invocations (share), and receiving stopped',
+      metrics: [
+        ingestMetric(scope, METRICS.blocked, { statistic: Stats.AVERAGE, label: 'blocked' }),
+        ingestMetric(scope, METRICS.stopped, { statistic: Stats.MAXIMUM, label: 'stopped' }),
+        ingestMetric(scope, METRICS.breakerOpened, { label: 'opened' }),
+        ingestMetric(scope, METRICS.breakerClosed, { label: 'closed' }),
+      ],
+    },
+    {
       title: 'events a batch',
       metrics: percentiles((statistic) =>
         ingestMetric(scope, METRICS.batchSize, { statistic, label: statistic }),

@@ -8,8 +8,8 @@ import { Construct } from 'constructs';
 import { ENV } from '../lambda/names.ts';
 import type { IngestDatabase } from './databases/ingest-database.ts';
 import { SchemaMigration } from './schema-migration.ts';
-import { ServiceFunction } from './service-function.ts';
-import { INGEST_TIMEOUT } from './timing.ts';
+import { ServiceFunction, type ServiceFunctionProps } from './service-function.ts';
+import { INGEST_TIMEOUT, PROBE_TIMEOUT } from './timing.ts';
 
 export interface MaskedIngestProps {
   /** Its visibility timeout has to be at least `visibilityTimeout(batchingWindow)` of timing.ts. */
@@ -31,30 +31,29 @@ export interface MaskedIngestProps {
   readonly encryptionKey?: IKey;
 }
 
-/** Takes events off a queue, masks them and lands them in a database: the function, its trigger and the schema. */
+/** Takes events off a queue, masks them and lands them in a database: the function, its trigger, its probe and the schema. */
 export class MaskedIngest extends Construct {
   readonly handler: ServiceFunction;
+  /** Tries a write of its own, with all that the handler needs for one, and takes it back. */
+  readonly probe: ServiceFunction;
   readonly mapping: EventSourceMapping;
   readonly schema: SchemaMigration;
 
   constructor(scope: Construct, id: string, props: MaskedIngestProps) {
     super(scope, id);
-    const { queue, database, keyset, encryptionKey } = props;
+    const { queue, database, encryptionKey } = props;
     this.schema = new SchemaMigration(this, 'Schema', { database, encryptionKey });
-    this.handler = new ServiceFunction(this, 'Default', {
+    this.handler = this.writer('Default', props, {
       description: 'Vizard: masks login events and stores them',
       entry: 'handler.ts',
       timeout: INGEST_TIMEOUT,
       memorySize: props.memorySize ?? 1769,
-      environment: {
-        [ENV.masking]: props.masking ?? 'recoverable',
-        [ENV.maskingKeysetSecretArn]: keyset.secretArn,
-      },
-      placement: database.placement,
-      encryptionKey,
     });
-    this.handler.grantReadSecret(keyset);
-    database.grantWrite(this.handler, this.schema);
+    this.probe = this.writer('Probe', props, {
+      description: 'Vizard: tries a write and takes it back',
+      entry: 'probe.ts',
+      timeout: PROBE_TIMEOUT,
+    });
     this.grantConsume(queue);
     this.mapping = new EventSourceMapping(this, 'Mapping', {
       target: this.handler.function,
@@ -66,7 +65,24 @@ export class MaskedIngest extends Construct {
       metricsConfig: { metrics: [MetricType.EVENT_COUNT] },
     });
     // Nothing is received before there is a table to put it, and no code runs before the schema that it is for.
-    this.handler.function.node.addDependency(this.schema);
+    for (const { function: writer } of [this.handler, this.probe]) writer.node.addDependency(this.schema);
+  }
+
+  /** A function with all that it takes to mask an event and to store it. */
+  private writer(
+    id: string,
+    { database, keyset, masking = 'recoverable', encryptionKey }: MaskedIngestProps,
+    props: Pick<ServiceFunctionProps, 'description' | 'entry' | 'timeout' | 'memorySize'>,
+  ): ServiceFunction {
+    const writer = new ServiceFunction(this, id, {
+      ...props,
+      environment: { [ENV.masking]: masking, [ENV.maskingKeysetSecretArn]: keyset.secretArn },
+      placement: database.placement,
+      encryptionKey,
+    });
+    writer.grantReadSecret(keyset);
+    database.grantWrite(writer, this.schema);
+    return writer;
   }
 
   /** What Lambda's poller does in the name of the function's role. */

@@ -22,3 +22,12 @@ export const DEAD_LETTER_RETENTION = Duration.days(14);
 export function visibilityTimeout(batchingWindow: Duration): Duration {
   return Duration.seconds(6 * INGEST_TIMEOUT.toSeconds() + batchingWindow.toSeconds());
 }
+
+/** How often the circuit breaker looks, and so how often a probe tries a write while it is open. */
+export const BREAKER_INTERVAL = Duration.minutes(1);
+
+/** Shorter than that, so that no two look at once. */
+export const BREAKER_TIMEOUT = Duration.seconds(58);
+
+/** Of the probe: less than the breaker waits for it, more than an Aurora cluster takes to resume from zero. */
+export const PROBE_TIMEOUT = Duration.seconds(45);

@@ -3,6 +3,7 @@ import { type IVpc, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { Key } from 'aws-cdk-lib/aws-kms';
 import { type IQueue, Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { CircuitBreaker } from './circuit-breaker.ts';
 import { ContextError, type Settings } from './context.ts';
 import { CustomerKey } from './customer-key.ts';
 import { AuroraDatabase } from './databases/aurora-database.ts';
@@ -46,12 +47,13 @@ export class VizardStack extends Stack {
       memorySize: settings.memoryMb,
     });
     const watched = { ingest, queue, deadLetterQueue };
-    new IngestAlarms(this, 'Alarms', {
+    const { topic } = new IngestAlarms(this, 'Alarms', {
       ...watched,
       batchingWindow,
       email: settings.alarmEmail,
       encryptionKey,
     });
+    const breaker = new CircuitBreaker(this, 'Breaker', { ingest, topic, encryptionKey });
     new IngestDashboard(this, 'Dashboard', { ...watched, clusterIdentifier: database.clusterIdentifier });
     this.output({
       QueueUrl: queue.queueUrl,
@@ -63,6 +65,10 @@ export class VizardStack extends Stack {
       DatabaseCluster: database.clusterIdentifier,
       FunctionName: ingest.handler.function.functionName,
       MigrationFunctionName: ingest.schema.function.functionName,
+      MappingId: ingest.mapping.eventSourceMappingId,
+      BreakerFunctionName: breaker.function.function.functionName,
+      BreakerMemory: breaker.memory.parameterName,
+      TopicArn: topic.topicArn,
     });
   }
 

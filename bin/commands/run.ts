@@ -3,15 +3,19 @@ import type { Masking } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { createFunction, type Observer, type Resources } from '../../lambda/function.ts';
 import type { Log } from '../../lambda/log.ts';
+import { proveKey } from '../../lambda/masking/key-proof.ts';
+import type { Keyset } from '../../lambda/masking/keyset.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
+import { checkKey } from '../../lambda/postgres/key-check.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { runEventSourceMapping } from '../local/event-source-mapping.ts';
 import { startServers } from '../local/instance.ts';
 import { resolveKeyset } from '../local/keyset-file.ts';
 import { type Line, openLines } from '../local/lines.ts';
 import { createProgress, type Progress } from '../local/progress.ts';
+import type { QueueAddress } from '../local/queue-client.ts';
 import { sendLines } from '../local/send-lines.ts';
-import { openQueue, type Queue, type QueueAddress } from '../local/sqs.ts';
+import { openQueue, type Queue } from '../local/sqs.ts';
 import { onStopRequest } from '../local/stop.ts';
 import { printSummary, type Rejected, type Summary } from '../local/summary.ts';
 
@@ -48,7 +52,7 @@ export async function run(options: RunOptions): Promise<number> {
     const servers = await startServers({ ...options, queue: queueGiven });
     const queue = openQueue(servers.queue);
     try {
-      await prepare(queue, servers.databaseUrl, options);
+      await prepare(queue, servers.databaseUrl, keyset, options);
       if (options.follow) progress.note(`queue ${servers.queue.queueUrl}\ndatabase ${servers.databaseUrl}`);
       const resources: Resources = {
         login: { kind: 'url', url: servers.databaseUrl },
@@ -131,10 +135,21 @@ async function ingest({ queue, lines, resources, options, progress, signal }: In
   };
 }
 
-/** Brings the schema up and looks whether the queue is there, so that what is wrong is said before anything is sent. */
-async function prepare(queue: Queue, databaseUrl: string, options: RunOptions): Promise<void> {
+/**
+ * Brings the schema up and looks whether the keyset is the one that wrote the table and whether the queue is there, so
+ * that what is wrong is said before anything is sent or received.
+ */
+async function prepare(
+  queue: Queue,
+  databaseUrl: string,
+  keyset: Keyset,
+  options: RunOptions,
+): Promise<void> {
   try {
-    await withClient({ kind: 'url', url: databaseUrl }, (client) => migrate(client, loginEvents));
+    await withClient({ kind: 'url', url: databaseUrl }, async (client) => {
+      await migrate(client, loginEvents);
+      await checkKey(client, loginEvents, proveKey(keyset));
+    });
   } catch (error) {
     if (!(error instanceof DatabaseFailure)) throw error;
     const place =

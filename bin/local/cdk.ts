@@ -17,6 +17,9 @@ export interface Outputs {
   readonly DeadLetterQueueUrl: string;
   readonly KeysetSecretArn: string;
   readonly FunctionName: string;
+  readonly MappingId: string;
+  readonly BreakerFunctionName: string;
+  readonly TopicArn: string;
 }
 
 export type Context = Readonly<Record<string, string>>;

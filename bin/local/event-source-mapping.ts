@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@aws-sdk/client-sqs';
-import type { Context, SQSBatchResponse, SQSEvent, SQSMessageAttributes, SQSRecord } from 'aws-lambda';
+import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { receiveUpTo } from './receive.ts';
+import { toRecord } from './record.ts';
 import type { Queue } from './sqs.ts';
 
 /**
@@ -40,7 +42,7 @@ export interface Answer {
   readonly exhausted: readonly string[];
 }
 
-/** How long a stop waits for the batch in flight before it is given back. Milliseconds. */
+/** How long a stop waits for the batch in flight before it is given back, or for the queue. Milliseconds. */
 const STOP_TIMEOUT = 3_000;
 /** The timeout of the function in milliseconds, and for how long its messages are invisible in seconds. */
 const FUNCTION_TIMEOUT = 20_000;
@@ -48,8 +50,6 @@ export const VISIBILITY_TIMEOUT = 60;
 /** How often a batch is tried when nobody asked to follow, with waits of 1, 2 and 4 seconds between. */
 const TRIES = 4;
 const LONGEST_WAIT = 20;
-/** Parallel receive calls. */
-const RECEIVERS = 5;
 
 /**
  * Runs the mapping until the queue is drained or the signal says stop. Messages that are received but not answered
@@ -61,14 +61,15 @@ export async function runEventSourceMapping(mapping: EventSourceMapping): Promis
   const { queue, signal } = mapping;
   const { maxReceiveCount } = await queue.state();
   const failedBefore = new Set<string>();
-  const stopped = stopTimeout(signal);
+  const deadline = stopDeadline(signal);
   while (!signal.aborted) {
-    const messages = await receiveBatch(mapping);
+    const messages = await before(deadline, receiveUpTo(queue, mapping.batchSize, signal));
+    if (messages === undefined) return;
     if (messages.length === 0) {
       if (!mapping.follow && !signal.aborted && (await isDrained(mapping))) return;
       continue;
     }
-    const failed = await answer(mapping, messages, stopped);
+    const failed = await answer(mapping, messages, deadline);
     if (failed === undefined) return;
     const received = messages.filter(({ MessageId }) => !failedBefore.has(MessageId!)).length;
     await queue.delete(messages.filter(({ MessageId }) => !failed.has(MessageId!)));
@@ -85,40 +86,17 @@ export async function runEventSourceMapping(mapping: EventSourceMapping): Promis
   }
 }
 
-/** Waits for the first messages, then takes what is there, until the batch is full. */
-async function receiveBatch({ queue, batchSize, signal }: EventSourceMapping): Promise<Message[]> {
-  const messages: Message[] = [];
-  try {
-    messages.push(...(await queue.receive(batchSize, 1, signal)));
-    let more = messages.length > 0;
-    while (more && messages.length < batchSize && !signal.aborted) {
-      const missing = batchSize - messages.length;
-      const calls = Math.min(RECEIVERS, Math.ceil(missing / 10));
-      const received = await Promise.all(
-        Array.from({ length: calls }, (_, i) => queue.receive(missing - i * 10, 0, NEVER)),
-      );
-      more = received.some((part) => part.length > 0);
-      messages.push(...received.flat());
-    }
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
-  return messages;
-}
-
-const NEVER = new AbortController().signal;
-
 /** @returns the ids of the messages that the function names as failed; undefined when a stop gave the batch back */
 async function answer(
   mapping: EventSourceMapping,
   messages: readonly Message[],
-  stopped: Promise<undefined>,
+  deadline: AbortSignal,
 ): Promise<Set<string> | undefined> {
   const { queue, signal } = mapping;
   const event: SQSEvent = { Records: messages.map(toRecord) };
   for (let attempt = 1; ; attempt++) {
     try {
-      const response = await Promise.race([invoke(mapping, event), stopped]);
+      const response = await before(deadline, invoke(mapping, event));
       if (response !== undefined)
         return new Set(response.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier));
     } catch (error) {
@@ -143,10 +121,28 @@ function invoke({ handler }: EventSourceMapping, event: SQSEvent): Promise<SQSBa
   return handler(event, { getRemainingTimeInMillis: () => end - Date.now() });
 }
 
-/** Resolves some time after the signal; the batch in flight is then given back, whatever becomes of it. */
-async function stopTimeout(signal: AbortSignal): Promise<undefined> {
-  if (!signal.aborted) await once(signal, 'abort');
-  await sleep(STOP_TIMEOUT, undefined, { ref: false });
+/** Some time after the signal; the batch in flight is then given back, whatever becomes of it. */
+function stopDeadline(signal: AbortSignal): AbortSignal {
+  const deadline = new AbortController();
+  const start = () => setTimeout(() => deadline.abort(), STOP_TIMEOUT).unref();
+  if (signal.aborted) start();
+  else signal.addEventListener('abort', start, { once: true });
+  return deadline.signal;
+}
+
+/** What the work comes to; undefined where the deadline comes first. */
+async function before<T>(deadline: AbortSignal, work: Promise<T>): Promise<T | undefined> {
+  const done = new AbortController();
+  const late = once(deadline, 'abort', { signal: done.signal }).then(
+    () => undefined,
+    () => undefined,
+  );
+  try {
+    return await Promise.race([work, deadline.aborted ? undefined : late]);
+  } finally {
+    // A race that the deadline never ends would keep every batch in memory.
+    done.abort();
+  }
 }
 
 async function isDrained({ queue, exclusive }: EventSourceMapping): Promise<boolean> {
@@ -156,29 +152,4 @@ async function isDrained({ queue, exclusive }: EventSourceMapping): Promise<bool
 
 function receiveCount(message: Message): number {
   return Number(message.Attributes?.ApproximateReceiveCount ?? 1);
-}
-
-/** A message as Lambda passes it on. @see https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html */
-function toRecord(message: Message): SQSRecord {
-  const attributes: SQSMessageAttributes = {};
-  for (const [name, { StringValue, BinaryValue, DataType }] of Object.entries(
-    message.MessageAttributes ?? {},
-  )) {
-    attributes[name] = {
-      dataType: DataType ?? 'String',
-      ...(StringValue === undefined ? {} : { stringValue: StringValue }),
-      ...(BinaryValue === undefined ? {} : { binaryValue: Buffer.from(BinaryValue).toString('base64') }),
-    };
-  }
-  return {
-    messageId: message.MessageId!,
-    receiptHandle: message.ReceiptHandle!,
-    body: message.Body ?? '',
-    attributes: { ...message.Attributes } as unknown as SQSRecord['attributes'],
-    messageAttributes: attributes,
-    md5OfBody: message.MD5OfBody ?? '',
-    eventSource: 'aws:sqs',
-    eventSourceARN: '',
-    awsRegion: '',
-  };
 }

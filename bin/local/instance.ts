@@ -5,11 +5,14 @@ import { dirname, join } from 'node:path';
 import { VizardError } from '../../lambda/errors.ts';
 import { VISIBILITY_TIMEOUT } from './event-source-mapping.ts';
 import { startPostgres } from './postgres.ts';
+import type { QueueAddress } from './queue-client.ts';
 import { startQueueServer } from './queue-server.ts';
-import { createQueueWithDeadLetters, type QueueAddress } from './sqs.ts';
+import { createQueueWithDeadLetters } from './sqs.ts';
 
 /** Name of the embedded queue, as the exercise has it. */
 const QUEUE_NAME = 'login-queue';
+/** The account that the embedded queue belongs to. */
+const ACCOUNT = '000000000000';
 
 /** Where the command line finds a queue and a database, its own or somebody else's. */
 export interface Servers {
@@ -70,8 +73,7 @@ export async function startServers(options: ServerOptions): Promise<Servers> {
   };
 }
 
-/** The embedded queue of a directory, alone; for sending to an instance that is not running. */
-export async function embeddedQueue({
+async function embeddedQueue({
   dataDir,
   maxReceiveCount,
 }: Pick<ServerOptions, 'dataDir' | 'maxReceiveCount'>): Promise<QueueAddress & { stop(): Promise<void> }> {
@@ -83,6 +85,12 @@ export async function embeddedQueue({
     visibilityTimeoutSeconds: VISIBILITY_TIMEOUT,
   });
   return { queueUrl, endpointUrl, stop };
+}
+
+/** The embedded queue that a run has kept in a directory, alone. */
+export async function keptQueue(dataDir: string): Promise<QueueAddress & { stop(): Promise<void> }> {
+  const { endpointUrl, stop } = await startQueueServer(join(dataDir, 'queue'));
+  return { queueUrl: `${endpointUrl}/${ACCOUNT}/${QUEUE_NAME}`, endpointUrl, stop };
 }
 
 /** A running instance, as it describes itself to `send` and `show`. */

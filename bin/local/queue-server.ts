@@ -60,6 +60,7 @@ export async function startQueueServer(directory?: string): Promise<QueueServer>
     for (const queue of stores.sqsStore.allQueues()) queue.persistence = wired;
   }
   const app = buildApp({ logger: false, stores });
+  addDeadLetterSources(app, stores.sqsStore);
   const endpointUrl = await app.listen({ host: '127.0.0.1', port: 0 });
   return {
     endpointUrl,
@@ -69,6 +70,21 @@ export async function startQueueServer(directory?: string): Promise<QueueServer>
       persistence?.close();
     },
   };
+}
+
+/** Answers ListDeadLetterSourceQueues, which fauxqs does not know. */
+function addDeadLetterSources(app: ReturnType<typeof buildApp>, store: Stores['sqsStore']): void {
+  app.addHook('preHandler', async (request, reply) => {
+    if (request.headers['x-amz-target'] !== 'AmazonSQS.ListDeadLetterSourceQueues') return;
+    const { QueueUrl } = request.body as { QueueUrl: string };
+    const target = JSON.stringify(store.getQueue(QueueUrl)?.arn);
+    const sources = [...store.allQueues()].filter(({ attributes }) =>
+      attributes.RedrivePolicy?.includes(target),
+    );
+    await reply
+      .header('content-type', 'application/x-amz-json-1.0')
+      .send(JSON.stringify({ queueUrls: sources.map(({ url }) => url) }));
+  });
 }
 
 /** A module of fauxqs that its package does not export; the lock file pins the version that this was written for. */

@@ -8,28 +8,37 @@ import {
   ReceiveMessageCommand,
   SendMessageBatchCommand,
   SQSClient,
-  type SQSClientConfig,
 } from '@aws-sdk/client-sqs';
-import { VizardError } from '../../lambda/errors.ts';
+import { CALL_SIZE, callsOf, type OutgoingMessage, refusalOf } from './outgoing-message.ts';
+import { clientConfig, type QueueAddress, QueueFailure, queueClient } from './queue-client.ts';
+import { queueName } from './queue-name.ts';
 
-/** SQS takes and gives at most this many messages a call. */
-const CALL_SIZE = 10;
-/** SQS takes at most this many bytes a call, and so a message. */
-const CALL_BYTES = 1024 * 1024;
+/** Calls that are made at a time where there are many. */
+const PARALLEL_CALLS = 20;
 
 /** One queue, spoken to over the SQS protocol. Every method throws a VizardError when the queue can't be reached. */
 export interface Queue {
-  /** Sends bodies in their order. @returns for each the messageId, or the code with which SQS refused it */
-  send(bodies: readonly string[]): Promise<({ messageId: string } | { refused: string })[]>;
-  /** At most `max` messages, with all attributes; waits up to `waitSeconds` for the first one. */
-  receive(max: number, waitSeconds: number, signal: AbortSignal): Promise<Message[]>;
-  delete(messages: readonly Message[]): Promise<void>;
+  /** Sends messages in their order; text is a message without attributes. @returns what came of each */
+  send(messages: readonly (string | OutgoingMessage)[]): Promise<SendResult[]>;
+  /**
+   * At most `max` messages, with all attributes; waits up to `waitSeconds` for the first one.
+   *
+   * @param hideSeconds how long they are invisible to others. @default as the queue has it
+   */
+  receive(max: number, waitSeconds: number, hideSeconds?: number): Promise<Message[]>;
+  delete(messages: readonly Receipt[]): Promise<void>;
   /** Sets how long the messages stay invisible from now on; 0 gives them back at once. */
-  hide(messages: readonly Message[], seconds: number): Promise<void>;
+  hide(messages: readonly Receipt[], seconds: number): Promise<void>;
   /** How many messages are there, and what its redrive policy says. Counts are approximate on AWS. */
   state(): Promise<QueueState>;
   close(): void;
 }
+
+/** The messageId, or the code with which SQS refused the message. */
+export type SendResult = { readonly messageId: string } | { readonly refused: string };
+
+/** What SQS knows a received message by. */
+export type Receipt = Pick<Message, 'ReceiptHandle'>;
 
 export interface QueueState {
   readonly visible: number;
@@ -37,35 +46,20 @@ export interface QueueState {
   readonly delayed: number;
   /** Receives after which SQS moves a message to the dead-letter queue; undefined where there is none. */
   readonly maxReceiveCount: number | undefined;
+  /** The dead-letter queue's name; it is of the same account and region. */
+  readonly deadLetterQueue: string | undefined;
 }
 
-/** Where a queue is. Without an endpoint the host of the queue's URL is spoken to. */
-export interface QueueAddress {
-  readonly queueUrl: string;
-  readonly endpointUrl?: string | undefined;
-}
+export function openQueue(address: QueueAddress): Queue {
+  const client = queueClient(address);
+  const QueueUrl = address.queueUrl;
 
-export function openQueue({ queueUrl, endpointUrl }: QueueAddress): Queue {
-  const client = new SQSClient(clientConfig(endpointUrl ?? queueUrl));
-  client.middlewareStack.add(
-    (next) => (args) => next(args).catch((error: unknown) => Promise.reject(explain(error))),
-    {
-      step: 'initialize',
-      name: 'explainFailure',
-    },
-  );
-  const QueueUrl = queueUrl;
-
-  function explain(error: unknown): unknown {
-    const { name, code } = error as { name?: string; code?: string };
-    if (name === 'AbortError') return error;
-    return new VizardError(
-      `the queue ${queueUrl} cannot be reached (${code ?? name}); check --queue-url and --endpoint-url`,
-    );
-  }
-
-  async function sendCall(bodies: readonly string[]) {
-    const Entries = bodies.map((MessageBody, i) => ({ Id: String(i), MessageBody }));
+  async function sendCall(messages: readonly OutgoingMessage[]): Promise<SendResult[]> {
+    const Entries = messages.map(({ body, attributes }, i) => ({
+      Id: String(i),
+      MessageBody: body,
+      MessageAttributes: attributes,
+    }));
     const { Successful = [], Failed = [] } = await client.send(
       new SendMessageBatchCommand({ QueueUrl, Entries }),
     );
@@ -78,32 +72,39 @@ export function openQueue({ queueUrl, endpointUrl }: QueueAddress): Queue {
   }
 
   return {
-    async send(bodies) {
-      const results = await Promise.all(
-        callsOf(bodies).map((call) => (call.length === 1 && tooLong(call[0]!) ? refuse() : sendCall(call))),
-      );
-      return results.flat();
+    async send(messages) {
+      const outgoing = messages.map((message) => (typeof message === 'string' ? { body: message } : message));
+      const refusals = outgoing.map(refusalOf);
+      const calls = callsOf(outgoing.filter((_, i) => refusals[i] === undefined));
+      const results = (await inRounds(calls, sendCall)).flat().values();
+      return refusals.map((refused) => (refused === undefined ? results.next().value! : { refused }));
     },
-    async receive(max, waitSeconds, signal) {
-      const { Messages = [] } = await client.send(
-        new ReceiveMessageCommand({
-          QueueUrl,
-          MaxNumberOfMessages: Math.min(max, CALL_SIZE),
-          WaitTimeSeconds: waitSeconds,
-          MessageSystemAttributeNames: ['All'],
-          MessageAttributeNames: ['All'],
-        }),
-        { abortSignal: signal },
-      );
-      return Messages;
+    async receive(max, waitSeconds, hideSeconds) {
+      try {
+        const { Messages = [] } = await client.send(
+          new ReceiveMessageCommand({
+            QueueUrl,
+            MaxNumberOfMessages: Math.min(max, CALL_SIZE),
+            WaitTimeSeconds: waitSeconds,
+            VisibilityTimeout: hideSeconds,
+            MessageSystemAttributeNames: ['All'],
+            MessageAttributeNames: ['All'],
+          }),
+        );
+        return Messages;
+      } catch (error) {
+        // Too many messages in flight: a call that waits gets an empty answer then, one that does not gets this.
+        if (error instanceof QueueFailure && error.code === 'OverLimit') return [];
+        throw error;
+      }
     },
     async delete(messages) {
-      await eachCall(messages, (Entries) =>
+      await inRounds(receiptCalls(messages), (Entries) =>
         client.send(new DeleteMessageBatchCommand({ QueueUrl, Entries })),
       );
     },
     async hide(messages, seconds) {
-      await eachCall(messages, (entries) => {
+      await inRounds(receiptCalls(messages), (entries) => {
         const Entries = entries.map((entry) => ({ ...entry, VisibilityTimeout: seconds }));
         return client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
       });
@@ -116,7 +117,7 @@ export function openQueue({ queueUrl, endpointUrl }: QueueAddress): Queue {
         visible: Number(Attributes.ApproximateNumberOfMessages ?? 0),
         inFlight: Number(Attributes.ApproximateNumberOfMessagesNotVisible ?? 0),
         delayed: Number(Attributes.ApproximateNumberOfMessagesDelayed ?? 0),
-        maxReceiveCount: maxReceiveCount(Attributes.RedrivePolicy),
+        ...redrivePolicy(Attributes.RedrivePolicy),
       };
     },
     close: () => client.destroy(),
@@ -151,63 +152,33 @@ export async function createQueueWithDeadLetters(
   }
 }
 
-/** @param url where the queue is spoken to */
-function clientConfig(url: string): SQSClientConfig {
-  const region = /\.([a-z]{2}(?:-[a-z]+)+-\d)\./.exec(new URL(url).hostname)?.[1] ?? process.env.AWS_REGION;
-  const config: SQSClientConfig = {
-    region: region ?? process.env.AWS_DEFAULT_REGION ?? 'us-east-1',
-    endpoint: new URL(url).origin,
-    useQueueUrlAsEndpoint: false,
-  };
-  // Emulators take any credentials; asking the provider chain would search the network for some.
-  if (!isAws(url) && !process.env.AWS_ACCESS_KEY_ID && !process.env.AWS_PROFILE) {
-    config.credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-  }
-  return config;
-}
-
-function isAws(url: string): boolean {
-  return /\.amazonaws\.com(\.cn)?$/.test(new URL(url).hostname);
-}
-
-/** Splits bodies so that each call stays within SQS's limits of count and bytes. */
-function callsOf(bodies: readonly string[]): string[][] {
-  const calls: string[][] = [];
-  let bytes = 0;
-  for (const body of bodies) {
-    const size = Buffer.byteLength(body);
-    const last = calls.at(-1);
-    if (last === undefined || last.length === CALL_SIZE || bytes + size > CALL_BYTES) {
-      calls.push([body]);
-      bytes = size;
-    } else {
-      last.push(body);
-      bytes += size;
-    }
+function receiptCalls(messages: readonly Receipt[]) {
+  const calls: { Id: string; ReceiptHandle: string | undefined }[][] = [];
+  for (let i = 0; i < messages.length; i += CALL_SIZE) {
+    const call = messages.slice(i, i + CALL_SIZE);
+    calls.push(call.map(({ ReceiptHandle }, j) => ({ Id: String(j), ReceiptHandle })));
   }
   return calls;
 }
 
-function tooLong(body: string): boolean {
-  return Buffer.byteLength(body) > CALL_BYTES;
+/** @returns the answers in the order of the calls */
+async function inRounds<C, A>(calls: readonly C[], make: (call: C) => Promise<A>): Promise<A[]> {
+  const answers: A[] = [];
+  for (let i = 0; i < calls.length; i += PARALLEL_CALLS) {
+    answers.push(...(await Promise.all(calls.slice(i, i + PARALLEL_CALLS).map(make))));
+  }
+  return answers;
 }
 
-async function refuse() {
-  return [{ refused: 'too_long' }];
-}
-
-async function eachCall(
-  messages: readonly Message[],
-  call: (entries: { Id: string; ReceiptHandle: string | undefined }[]) => Promise<unknown>,
-): Promise<void> {
-  const entries = messages.map(({ ReceiptHandle }, i) => ({ Id: String(i), ReceiptHandle }));
-  const calls: Promise<unknown>[] = [];
-  for (let i = 0; i < entries.length; i += CALL_SIZE) calls.push(call(entries.slice(i, i + CALL_SIZE)));
-  await Promise.all(calls);
-}
-
-function maxReceiveCount(redrivePolicy: string | undefined): number | undefined {
-  if (redrivePolicy === undefined || redrivePolicy === '') return undefined;
-  const count = Number((JSON.parse(redrivePolicy) as { maxReceiveCount?: unknown }).maxReceiveCount);
-  return Number.isFinite(count) ? count : undefined;
+function redrivePolicy(json: string | undefined): Pick<QueueState, 'maxReceiveCount' | 'deadLetterQueue'> {
+  const policy = (json ? JSON.parse(json) : {}) as {
+    maxReceiveCount?: unknown;
+    deadLetterTargetArn?: unknown;
+  };
+  const count = Number(policy.maxReceiveCount);
+  const { deadLetterTargetArn: arn } = policy;
+  return {
+    maxReceiveCount: Number.isFinite(count) ? count : undefined,
+    deadLetterQueue: typeof arn === 'string' ? queueName(arn) : undefined,
+  };
 }

@@ -188,8 +188,8 @@ function parseBody(body: string): object {
   return value;
 }
 
-/** Follows own members only, so that `constructor` and `__proto__` are members like any other. */
-function valueAt(body: object, path: readonly string[]): unknown {
+/** What stands at the path, undefined where nothing does. Own members only: `constructor` and `__proto__` are like any other. */
+export function valueAt(body: object, path: readonly string[]): unknown {
   let value: unknown = body;
   for (const name of path) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;

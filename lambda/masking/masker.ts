@@ -1,6 +1,4 @@
-import { ConfigError } from '../errors.ts';
-import { isMasked, type MaskedColumn, type Masking, type TableDeclaration } from '../events/declaration.ts';
-import type { EventIdentity, ParsedChunk, ParsedColumn } from '../events/parse.ts';
+import type { MaskedColumn, Masking } from '../events/declaration.ts';
 import { createAesSiv } from './aes-siv.ts';
 import { BLOCK, type Cells, packCells, packPaddedCells, unpad } from './cells.ts';
 import { hmacCells } from './hmac.ts';
@@ -10,61 +8,6 @@ declare const masked: unique symbol;
 
 /** `<scheme>~<kid>~<base64url without padding>`. The brand is given here only: no other text passes for a token. */
 export type Token = string & { readonly [masked]: true };
-
-/** The values of one column as the database takes them. Canonical bytes have no place here. */
-export type StorableColumn =
-  | Extract<ParsedColumn, { kind: 'plain' }>
-  | { readonly kind: 'masked'; readonly values: readonly (Token | null)[] };
-
-/** Rows that may be stored, by columns. */
-export interface StorableChunk {
-  readonly events: readonly EventIdentity[];
-  /** One for each column of the declaration, in its order. */
-  readonly columns: readonly StorableColumn[];
-}
-
-/** Turns what the declaration wants masked into tokens. */
-export type ChunkMasker = (chunk: ParsedChunk) => StorableChunk;
-
-/**
- * The masker of a table: whatever the declaration wants masked becomes tokens under the primary key.
- *
- * @param masking the scheme of columns whose declaration does not fix one
- */
-export function chunkMasker(keyset: Keyset, masking: Masking, declaration: TableDeclaration): ChunkMasker {
-  checkDomains(declaration.columns.filter(isMasked));
-  const maskers = declaration.columns.map((column) =>
-    isMasked(column) ? columnMasker(keyset, masking, column) : undefined,
-  );
-  return ({ events, columns }) => ({
-    events,
-    columns: columns.map((column, i) =>
-      column.kind === 'plain' ? column : { kind: 'masked', values: maskers[i]!(column.values) },
-    ),
-  });
-}
-
-/**
- * One domain holds one type: an address is masked as its bytes and text with padding, so that an address and a text
- * could have the same token.
- */
-function checkDomains(columns: readonly MaskedColumn[]): void {
-  for (const { column, type, mask } of columns) {
-    if (!/^[a-z][a-z0-9_]*$/.test(mask.domain)) {
-      throw new ConfigError(
-        `column ${column}: expected a domain of letters a-z, digits and _, a letter first`,
-      );
-    }
-    const other = columns.find(
-      (candidate) => candidate.mask.domain === mask.domain && candidate.type !== type,
-    );
-    if (other !== undefined) {
-      throw new ConfigError(
-        `columns ${column} and ${other.column}: expected one type in domain ${mask.domain}, got ${type} and ${other.type}`,
-      );
-    }
-  }
-}
 
 /** Turns the canonical bytes of a column into tokens; null stays null. */
 export type ColumnMasker = (values: readonly (Uint8Array | null)[]) => (Token | null)[];

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ClientBase } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { columnNames, type TableDeclaration } from '../events/declaration.ts';
-import type { StorableChunk } from '../masking/masker.ts';
+import type { StorableChunk } from '../masking/table-masker.ts';
 
 /** `COPY <table> (<columns>) FROM STDIN` in text format. */
 export function copyStatement(declaration: TableDeclaration): string {

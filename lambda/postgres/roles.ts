@@ -5,7 +5,7 @@ import { grantPrivileges } from './privileges.ts';
 
 /** The roles of a database on RDS. */
 export interface RoleNames {
-  /** Inserts, and reads of the table only what ON CONFLICT has to look at. */
+  /** Inserts, and reads of the events only what ON CONFLICT has to look at. */
   readonly writer: string;
   /** Reads the table and the view of repeats. */
   readonly reader: string;
@@ -19,7 +19,7 @@ const IDLE_TIMEOUT = 'idle_session_timeout';
 const WRITER_IDLE_TIMEOUT = '10min';
 
 /**
- * Brings the roles up and leaves them exactly the privileges that they need on the declaration's table and view.
+ * Brings the roles up and leaves them exactly the privileges that they need on the declaration's tables and view.
  * Idempotent. Runs in the transaction of the migration, after the table.
  *
  * @param schema where the table is, quoted

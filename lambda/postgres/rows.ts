@@ -1,5 +1,5 @@
 import type { EventIdentity } from '../events/parse.ts';
-import type { StorableChunk, StorableColumn } from '../masking/masker.ts';
+import type { StorableChunk, StorableColumn } from '../masking/table-masker.ts';
 
 /** One column of storable values. */
 export type SqlValues = StorableColumn['values'];

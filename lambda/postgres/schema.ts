@@ -3,6 +3,7 @@ import type { ClientBase } from 'pg';
 import { type Deadline, NO_DEADLINE } from '../deadline.ts';
 import { VizardError } from '../errors.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
+import { bringUpKeysTable } from './keys-table.ts';
 import { bringUpRoles, type RoleNames } from './roles.ts';
 import { classify } from './sqlstate.ts';
 import { bringUpTable, idempotencyIndex } from './table.ts';
@@ -21,7 +22,7 @@ const LOCK_WAIT = 5_000;
 const MAX_ATTEMPTS = 3;
 
 /**
- * Brings table, index and view up, in one transaction. Idempotent, safe to run from several places at once, and
+ * Brings table, index, view and the table of key proofs up, in one transaction. Idempotent, safe to run from several places at once, and
  * takes over a table that is there already, rows included: what is missing is added, nothing is changed. Where nothing is
  * missing it waits for no reader and no writer, and none waits for it.
  *
@@ -66,6 +67,7 @@ async function bringUp(
   const schema = await findSchema(client, declaration);
   await client.query(`SET LOCAL search_path = ${schema}`);
   const created = await bringUpTable(client, declaration, run);
+  await bringUpKeysTable(client, declaration, run);
   if (roles === undefined) return created;
   await limit();
   const newRoles = await bringUpRoles(client, declaration, roles, schema);

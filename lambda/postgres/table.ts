@@ -8,6 +8,7 @@ import {
   sqlType,
   type TableDeclaration,
 } from '../events/declaration.ts';
+import { exists } from './catalog.ts';
 
 /** Name of the unique index that makes a second delivery of an event a duplicate. */
 export function idempotencyIndex({ table }: TableDeclaration): string {
@@ -44,29 +45,6 @@ export async function bringUpTable(
   await checkIndex(client, declaration);
   await bringUpView(client, declaration, run);
   return isNew ? [`table ${table}`] : [];
-}
-
-/**
- * Whether there is a relation of the name.
- *
- * @param kinds as pg_class has them
- * @throws VizardError where it is of another kind
- */
-async function exists(
-  client: ClientBase,
-  name: string,
-  expected: string,
-  kinds: readonly string[],
-): Promise<boolean> {
-  const { rows } = await client.query<{ kind: string }>(
-    'SELECT relkind AS kind FROM pg_class WHERE oid = to_regclass($1)',
-    [name],
-  );
-  const [found] = rows;
-  if (found === undefined || kinds.includes(found.kind)) return found !== undefined;
-  throw new VizardError(
-    `${expected} ${name}: expected a ${expected}, got something else of that name; rename it`,
-  );
 }
 
 type Column = readonly [name: string, type: string];

@@ -34,6 +34,7 @@ export class ExistingDatabase extends Construct implements IngestDatabase {
   readonly placement: Placement;
   readonly clusterIdentifier = undefined;
   private readonly props: ExistingDatabaseProps;
+  private resource: DatabaseResourceId | undefined;
 
   constructor(scope: Construct, id: string, props: ExistingDatabaseProps) {
     super(scope, id);
@@ -63,10 +64,8 @@ export class ExistingDatabase extends Construct implements IngestDatabase {
   grantWrite(ingest: ServiceFunction, schema: SchemaMigration): void {
     const { host, port, database } = schema;
     const { encryptionKey } = this.props;
-    const { resourceId } = new DatabaseResourceId(schema, 'ResourceId', {
-      host,
-      encryptionKey,
-    });
+    this.resource ??= new DatabaseResourceId(schema, 'ResourceId', { host, encryptionKey });
+    const { resourceId } = this.resource;
     ingest.role.addToPolicy(
       new PolicyStatement({
         actions: ['rds-db:connect'],

@@ -13,7 +13,7 @@ import { loginEvents } from '../../lambda/events/login-event.ts';
 import { parseBatch } from '../../lambda/events/parse.ts';
 import { createFunction } from '../../lambda/function.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
-import { chunkMasker, type StorableChunk } from '../../lambda/masking/masker.ts';
+import { type StorableChunk, tableMasker } from '../../lambda/masking/table-masker.ts';
 import { copyInto, copyLines, copyStatement } from '../../lambda/postgres/copy.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { KEYSET_JSON, records } from '../support/records.ts';
@@ -50,7 +50,7 @@ const ingest = createFunction(
   },
   silent,
 );
-const mask = chunkMasker(keyset, 'recoverable', loginEvents);
+const { mask } = tableMasker(keyset, 'recoverable', loginEvents);
 const context = { getRemainingTimeInMillis: () => 60_000 };
 
 /** Takes the time of one round; what it needs is prepared before. */

@@ -9,7 +9,10 @@ import { type Column, isMasked, type MaskedColumn } from '../../lambda/events/de
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { unmask } from '../../lambda/masking/masker.ts';
+import { type Proxy as DatabaseProxy, startProxy } from '../support/proxy.ts';
 import { loginEvent } from '../support/records.ts';
+import { deployedBreaker } from './deployed-breaker.ts';
+import { countResources } from './emulated-aws.ts';
 import { startEmulator, type TestEmulator } from './emulator.ts';
 
 const GOOD = 450;
@@ -31,16 +34,19 @@ const BAD_BODIES = Array.from({ length: 500 - GOOD }, (_, i) => bodyOf(BAD_KINDS
 
 let emulator: TestEmulator;
 let postgres: EmbeddedPostgres;
+let proxy: DatabaseProxy;
 let database: Client;
 let outputs: Outputs;
 let sqs: SQSClient;
 let secrets: SecretsManagerClient;
-const context = () => ({ database: 'url', databaseUrl: postgres.url, batchingWindowSeconds: '1' });
+const context = () => ({ database: 'url', databaseUrl: proxy.url, batchingWindowSeconds: '1' });
 
 /** One deployment, which the tests look at in their order: deployed, used, deployed again, destroyed. */
 beforeAll(async () => {
   emulator = await startEmulator();
   postgres = await startPostgres({ durable: false });
+  // The functions' way to the database, to be blocked.
+  proxy = await startProxy(postgres.url);
   database = new Client({ connectionString: postgres.url });
   await database.connect();
   const config = {
@@ -58,12 +64,19 @@ afterAll(async () => {
   sqs?.destroy();
   secrets?.destroy();
   await database?.end();
+  proxy?.close();
   await postgres?.stop();
   await emulator?.stop();
 });
 
 async function rows<T>(sql: string): Promise<T[]> {
   return (await database.query(sql)).rows as T[];
+}
+
+/** @param seconds the queue's visibility timeout from now on */
+async function hideFor(seconds: number): Promise<void> {
+  const Attributes = { VisibilityTimeout: String(seconds) };
+  await sqs.send(new SetQueueAttributesCommand({ QueueUrl: outputs.QueueUrl, Attributes }));
 }
 
 function queue(queueUrl: string): Queue {
@@ -86,9 +99,7 @@ describe('a deployment', () => {
 
   it('stores exactly the good events and dead-letters exactly the bad ones', async () => {
     // Five receives of a bad message would take half an hour; how long one is hidden is not what is tested.
-    await sqs.send(
-      new SetQueueAttributesCommand({ QueueUrl: outputs.QueueUrl, Attributes: { VisibilityTimeout: '1' } }),
-    );
+    await hideFor(1);
     const [source, deadLetters] = [queue(outputs.QueueUrl), queue(outputs.DeadLetterQueueUrl)];
     const bodies = [...GOOD_EVENTS.map(bodyOf), ...BAD_BODIES].sort(() => Math.random() - 0.5);
     const sent = await source.send(bodies);
@@ -138,6 +149,57 @@ describe('a deployment', () => {
     expect(recovered.sort(byUser)).toEqual(expected.sort(byUser));
   });
 
+  it('stops receiving while the database is away, and starts again when a probe can write', async () => {
+    const breaker = await deployedBreaker(emulator.endpointUrl, outputs);
+    const [source, deadLetters] = [queue(outputs.QueueUrl), queue(outputs.DeadLetterQueueUrl)];
+    const deadBefore = (await deadLetters.state()).visible;
+    const users = Array.from({ length: 30 }, (_, i) => `during the outage ${i}`);
+    const send = (some: readonly string[]) =>
+      source.send(some.map((user_id) => bodyOf(loginEvent({ user_id }))));
+    await hideFor(20);
+    await breaker.tick();
+    expect(await breaker.mappingState()).toBe('Enabled');
+
+    proxy.behave('refuse');
+    proxy.cut();
+    await send(users.slice(0, 10));
+    const blocked = async () => (await breaker.reportedShares()).filter((share) => share === 1);
+    await vi.waitFor(async () => expect(await blocked()).not.toEqual([]), { timeout: 60_000, interval: 500 });
+    const [share = 0] = await blocked();
+    await breaker.publish([share, share]);
+    await breaker.tick();
+
+    expect(await breaker.mappingState()).toBe('Disabled');
+    await send(users.slice(10));
+    await breaker.tick();
+    expect(await breaker.mappingState()).toBe('Disabled');
+    // Nobody takes them: those of before the breaker opened come back, and all stay.
+    await vi.waitFor(
+      async () => expect(await source.state()).toMatchObject({ visible: users.length, inFlight: 0 }),
+      { timeout: 60_000, interval: 500 },
+    );
+
+    proxy.behave('pass');
+    await breaker.tick();
+
+    expect(await breaker.mappingState()).toBe('Enabled');
+    const stored = `SELECT user_id FROM user_logins WHERE user_id LIKE 'during the outage %'`;
+    await vi.waitFor(
+      async () =>
+        expect((await rows<{ user_id: string }>(stored)).map(({ user_id }) => user_id).sort()).toEqual(
+          users.toSorted(),
+        ),
+      { timeout: 60_000, interval: 500 },
+    );
+    expect((await deadLetters.state()).visible).toBe(deadBefore);
+    // The rule of the stack makes it tick as well, and two may tell the same at once.
+    expect([...new Set(await breaker.told())]).toEqual([
+      'Vizard: circuit breaker opened',
+      'Vizard: circuit breaker closed',
+    ]);
+    for (const { close } of [breaker, source, deadLetters]) await close();
+  });
+
   it('changes nothing when it is repeated', async () => {
     const difference = await runCdk(emulator, ['diff', '--fail', ...contextOptions(context())]);
     const again = await runCdk(emulator, ['deploy', ...contextOptions(context())]);
@@ -174,13 +236,14 @@ describe('a deployment', () => {
   });
 
   it('leaves queues, keyset and key when it is destroyed, and nothing else', async () => {
-    expect(await resources()).toEqual({
+    expect(await countResources(emulator.endpointUrl)).toEqual({
       keys: 1,
-      functions: 3,
+      functions: 5,
       mappings: 1,
-      logGroups: 3,
+      logGroups: 5,
       topics: 1,
-      alarms: 8,
+      alarms: 9,
+      rules: 1,
     });
 
     await destroy(emulator, context());
@@ -189,13 +252,14 @@ describe('a deployment', () => {
     expect(QueueUrls.toSorted()).toEqual([outputs.QueueUrl, outputs.DeadLetterQueueUrl].toSorted());
     const secret = await secrets.send(new GetSecretValueCommand({ SecretId: outputs.KeysetSecretArn }));
     expect(Object.keys(JSON.parse(secret.SecretString!) as object)).toEqual(['primary', 'k1']);
-    expect(await resources()).toEqual({
+    expect(await countResources(emulator.endpointUrl)).toEqual({
       keys: 1,
       functions: 0,
       mappings: 0,
       logGroups: 0,
       topics: 0,
       alarms: 0,
+      rules: 0,
     });
   });
 });
@@ -207,47 +271,9 @@ function maskedColumn(name: string): MaskedColumn {
 
 async function receiveAll(from: Queue): Promise<Message[]> {
   const messages: Message[] = [];
-  const never = new AbortController().signal;
   for (;;) {
-    const received = await from.receive(10, 0, never);
+    const received = await from.receive(10, 0);
     if (received.length === 0) return messages;
     messages.push(...received);
   }
-}
-
-/** How much the emulator has of what belongs to no client in this project, asked over its bare protocols. */
-async function resources(): Promise<Record<string, number>> {
-  const { endpointUrl } = emulator;
-  const get = async (path: string) => (await fetch(`${endpointUrl}${path}`)).json() as Promise<never>;
-  const json = async (service: string, target: string) =>
-    (await (
-      await fetch(endpointUrl, { method: 'POST', headers: headers(service, target), body: '{}' })
-    ).json()) as never;
-  const query = async (service: string, action: string, element: RegExp) => {
-    const body = new URLSearchParams({ Action: action, Version: '2010-08-01' });
-    const response = await fetch(endpointUrl, { method: 'POST', headers: headers(service), body });
-    return (await response.text()).match(element)?.length ?? 0;
-  };
-  const { Keys } = (await json('kms', 'TrentService.ListKeys')) as { Keys: unknown[] };
-  const { Functions } = (await get('/2015-03-31/functions')) as { Functions: unknown[] };
-  const { EventSourceMappings } = (await get('/2015-03-31/event-source-mappings')) as {
-    EventSourceMappings: unknown[];
-  };
-  const { logGroups } = (await json('logs', 'Logs_20140328.DescribeLogGroups')) as { logGroups: unknown[] };
-  return {
-    keys: Keys.length,
-    functions: Functions.length,
-    mappings: EventSourceMappings.length,
-    logGroups: logGroups.length,
-    topics: await query('sns', 'ListTopics', /<TopicArn>/g),
-    alarms: await query('monitoring', 'DescribeAlarms', /<AlarmName>/g),
-  };
-}
-
-/** Emulators tell services apart by what a signature would say. */
-function headers(service: string, target?: string): Record<string, string> {
-  return {
-    Authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
-    ...(target && { 'Content-Type': 'application/x-amz-json-1.1', 'X-Amz-Target': target }),
-  };
 }

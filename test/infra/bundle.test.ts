@@ -6,8 +6,21 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { record } from '../support/records.ts';
 import { bundledDeployment, MODES, resources, templateOf } from './deployments.ts';
 
-/** The functions by what their names begin with, and what they need to be loaded. */
+const NAMES = [
+  'BreakerFunction',
+  'IngestFunction',
+  'IngestProbeFunction',
+  'IngestSchemaFunction',
+  'IngestSchemaResourceIdFunction',
+];
+
+/** What they need to be loaded. */
 const ENVIRONMENT = {
+  POWERTOOLS_SERVICE_NAME: 'Vizard',
+  BREAKER_MAPPING_ID: 'id',
+  BREAKER_PROBE_FUNCTION: 'probe',
+  BREAKER_MEMORY_PARAMETER: 'memory',
+  BREAKER_TOPIC_ARN: 'arn',
   DATABASE_URL: 'postgres://localhost/none',
   MASKING_KEYSET: JSON.stringify({ primary: 'k1', k1: 'a'.repeat(43) }),
   AWS_REGION: 'eu-west-1',
@@ -25,7 +38,7 @@ describe('the bundle', () => {
       resources(templateOf(stack), 'AWS::Lambda::Function'),
     )) {
       const hash = Properties.Code.S3Key.replace('.zip', '');
-      if (/^Ingest(Schema)?(ResourceId)?Function/.test(id)) {
+      if (NAMES.includes(id.replace(/[0-9A-F]{8}$/, ''))) {
         bundles[id.replace(/[0-9A-F]{8}$/, '')] = join(assembly, `asset.${hash}`);
       }
     }
@@ -34,36 +47,29 @@ describe('the bundle', () => {
   afterAll(() => rmSync(assembly, { recursive: true, force: true }));
 
   it('is made for each of the functions', () => {
-    expect(Object.keys(bundles).toSorted()).toEqual([
-      'IngestFunction',
-      'IngestSchemaFunction',
-      'IngestSchemaResourceIdFunction',
-    ]);
+    expect(Object.keys(bundles).toSorted()).toEqual(NAMES);
   });
 
-  it.each(['IngestFunction', 'IngestSchemaFunction', 'IngestSchemaResourceIdFunction'])(
-    '%s is one minified CommonJS file with its source map, and exports the handler',
-    (name) => {
-      const folder = bundles[name]!;
-      const code = readFileSync(join(folder, 'index.js'), 'utf8');
+  it.each(NAMES)('%s is one minified CommonJS file with its source map, and exports the handler', (name) => {
+    const folder = bundles[name]!;
+    const code = readFileSync(join(folder, 'index.js'), 'utf8');
 
-      expect(readdirSync(folder).toSorted()).toEqual(['index.js', 'index.js.map']);
-      expect(code.length / code.split('\n').length).toBeGreaterThan(200);
-      const { stdout, stderr } = spawnSync(
-        process.execPath,
-        [
-          '-e',
-          `console.log(typeof require(${JSON.stringify(join(folder, 'index.js'))}).handler); process.exit()`,
-        ],
-        { encoding: 'utf8', env: ENVIRONMENT, cwd: folder },
-      );
-      expect(stderr).toBe('');
-      expect(stdout).toBe('function\n');
-      // The map names the sources; their text stays here.
-      const map = JSON.parse(readFileSync(join(folder, 'index.js.map'), 'utf8')) as object;
-      expect(map).not.toHaveProperty('sourcesContent');
-    },
-  );
+    expect(readdirSync(folder).toSorted()).toEqual(['index.js', 'index.js.map']);
+    expect(code.length / code.split('\n').length).toBeGreaterThan(200);
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      [
+        '-e',
+        `console.log(typeof require(${JSON.stringify(join(folder, 'index.js'))}).handler); process.exit()`,
+      ],
+      { encoding: 'utf8', env: ENVIRONMENT, cwd: folder },
+    );
+    expect(stderr).toBe('');
+    expect(stdout).toBe('function\n');
+    // The map names the sources; their text stays here.
+    const map = JSON.parse(readFileSync(join(folder, 'index.js.map'), 'utf8')) as object;
+    expect(map).not.toHaveProperty('sourcesContent');
+  });
 
   it('signs in to a database on RDS with what it has inside: token and certificates', () => {
     const call = `require(${JSON.stringify(join(bundles.IngestFunction!, 'index.js'))})

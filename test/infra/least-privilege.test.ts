@@ -75,17 +75,25 @@ const LOGS_AND_TRACES = (logs: string) => [
   'Allow xray:PutTraceSegments *',
 ];
 
-const CONNECT: Record<Mode, string[]> = {
-  aurora: [
-    'Allow rds-db:connect arn:AWS::Partition:rds-db:AWS::Region:AWS::AccountId:dbuser:DatabaseCluster.DBClusterResourceId/vizard_writer',
-    ...inVpc('IngestFunction'),
-  ],
-  existing: [
-    'Allow rds-db:connect arn:aws:rds-db:eu-west-1:111122223333:dbuser:IngestSchemaResourceIdFound.ResourceId/vizard_writer',
-    ...inVpc('IngestFunction'),
-  ],
-  url: [],
+const writer = (mode: Mode) => {
+  const resource =
+    mode === 'aurora' ? 'DatabaseCluster.DBClusterResourceId' : 'IngestSchemaResourceIdFound.ResourceId';
+  return `${here(mode, 'rds-db')}:dbuser:${resource}/vizard_writer`;
 };
+
+/** What it takes to mask an event and to store it. */
+const write = (mode: Mode, name: string) => [
+  'Allow secretsmanager:GetSecretValue KeysetSecret',
+  'Allow kms:Decrypt Key.Arn',
+  ...(mode === 'url' ? [] : [`Allow rds-db:connect ${writer(mode)}`, ...inVpc(`${name}Function`)]),
+  ...LOGS_AND_TRACES(`${name}Logs`),
+];
+
+/** Where the stack is, as its ARNs say it. */
+const here = (mode: Mode, service: string) =>
+  mode === 'existing'
+    ? `arn:aws:${service}:eu-west-1:111122223333`
+    : `arn:AWS::Partition:${service}:AWS::Region:AWS::AccountId`;
 
 const ADMINISTER: Record<Mode, string[]> = {
   aurora: [
@@ -151,10 +159,30 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
         'Allow sqs:DeleteMessage Queue.Arn',
         'Allow sqs:GetQueueAttributes Queue.Arn',
         'Allow sqs:ReceiveMessage Queue.Arn',
-        'Allow secretsmanager:GetSecretValue KeysetSecret',
+        ...write(mode, 'Ingest'),
+      ].toSorted(),
+    );
+  });
+
+  it('the probe may write as the ingest does, and has no business with its queue', () => {
+    expect(permissions(stack, 'IngestProbeRole')).toEqual(write(mode, 'IngestProbe').toSorted());
+  });
+
+  it('the circuit breaker may switch the mapping, ask the probe, remember and tell, and sees no event and no key', () => {
+    const mapping = `${here(mode, 'lambda')}:event-source-mapping:IngestMapping`;
+    const memory = `${here(mode, 'ssm')}:parameter/BreakerMemory`;
+    expect(permissions(stack, 'BreakerRole')).toEqual(
+      [
+        `Allow lambda:GetEventSourceMapping ${mapping}`,
+        `Allow lambda:UpdateEventSourceMapping ${mapping}`,
+        'Allow lambda:InvokeFunction IngestProbeFunction.Arn',
+        `Allow ssm:GetParameter ${memory}`,
+        `Allow ssm:PutParameter ${memory}`,
+        'Allow sns:Publish AlarmsTopic',
         'Allow kms:Decrypt Key.Arn',
-        ...CONNECT[mode],
-        ...LOGS_AND_TRACES('IngestLogs'),
+        'Allow kms:GenerateDataKey Key.Arn',
+        'Allow cloudwatch:GetMetricData *',
+        ...LOGS_AND_TRACES('BreakerLogs'),
       ].toSorted(),
     );
   });
@@ -173,7 +201,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
   it('no other role may do more than it has to', () => {
     const others = Object.keys(resources(stack, 'AWS::IAM::Role')).filter(
-      (id) => !/^Ingest(Schema)?Role/.test(id),
+      (id) => !/^(Ingest(Schema|Probe)?|Breaker)Role/.test(id),
     );
 
     const found = Object.fromEntries(

@@ -13,6 +13,7 @@ const ALARMS = [
   'FailedInvocations',
   'KeysetUnreachable',
   'OldestMessage',
+  'Stopped',
   'Throttles',
 ];
 
@@ -37,7 +38,8 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
       expect(Properties.AlarmActions).toEqual(topic);
       expect(Properties.OKActions).toEqual(topic);
-      expect(Properties.TreatMissingData).toBe('notBreaching');
+      // Silence is a reason for one of them only: the breaker reports every minute.
+      expect(Properties.TreatMissingData).toBe(name === 'Stopped' ? 'breaching' : 'notBreaching');
       expect(Properties.AlarmDescription).toMatch(
         /^[A-Z].+\. First: .+\. Runbook: docs\/operations\.md#[a-z]+$/,
       );
@@ -69,6 +71,19 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
         Dimensions: [{ Name: METRICS.service, Value: 'Vizard' }],
       });
     }
+  });
+
+  it('nobody can stop receiving without being noticed: not the breaker, not a person, not by ending the breaker', () => {
+    expect(alarms.Stopped!.Properties).toMatchObject({
+      Namespace: METRICS.namespace,
+      MetricName: METRICS.stopped,
+      Dimensions: [{ Name: METRICS.service, Value: 'Vizard' }],
+      Statistic: 'Maximum',
+      Threshold: 0,
+      Period: 60,
+      EvaluationPeriods: 5,
+      DatapointsToAlarm: 5,
+    });
   });
 
   it('the dashboard reads from top to bottom', () => {

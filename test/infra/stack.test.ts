@@ -161,15 +161,19 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
   it('says where to send and what to keep', () => {
     expect(Object.keys(stack.findOutputs('*')).toSorted()).toEqual([
+      'BreakerFunctionName',
+      'BreakerMemory',
       ...(mode === 'aurora' ? ['DatabaseCluster'] : []),
       'DeadLetterQueueArn',
       'DeadLetterQueueUrl',
       'FunctionName',
       'KeyArn',
       'KeysetSecretArn',
+      'MappingId',
       'MigrationFunctionName',
       'QueueArn',
       'QueueUrl',
+      'TopicArn',
     ]);
   });
 });

@@ -85,12 +85,12 @@ describe('the first user of RDS', () => {
     expect(tables).toEqual([]);
   });
 
-  it('keeps table, index and view together where the table is not in the first schema', async () => {
+  it('keeps tables, index and view together where the table is not in the first schema', async () => {
     const roles = uniqueRoles();
     await migrateAsMaster(roles);
     await runAs(
       master,
-      `DROP VIEW user_login_repeats; DROP INDEX user_logins_event_key; CREATE SCHEMA ${master}`,
+      `DROP VIEW user_login_repeats; DROP INDEX user_logins_event_key; DROP TABLE user_logins_keys; CREATE SCHEMA ${master}`,
     );
 
     await migrateAsMaster(roles);
@@ -113,6 +113,12 @@ describe('the first user of RDS', () => {
       'a schema of somebody else that it may use but not pass on',
       `ALTER DATABASE ${name} OWNER TO ${app}; REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE, CREATE ON SCHEMA public TO ${master}`,
       /^role writer_\w+: expected the right to USAGE on schema public, got none; log in as the owner of it/,
+    ],
+    [
+      'a table of proofs of somebody else, which it may use but not pass on',
+      `CREATE TABLE user_logins_keys (kid text NOT NULL, proof text NOT NULL, PRIMARY KEY (kid));
+       ALTER TABLE user_logins_keys OWNER TO ${app}; GRANT INSERT, SELECT ON user_logins_keys TO ${master}`,
+      /^role writer_\w+: expected the right to INSERT on table user_logins_keys, got none; log in as the owner of it/,
     ],
   ])('is refused %s, with advice, and nothing has changed', async (_name, prepare, message) => {
     const roles = uniqueRoles();

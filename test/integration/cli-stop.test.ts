@@ -29,8 +29,7 @@ async function waitUntilGone(url: string): Promise<void> {
   );
 }
 
-// A message that the queue was handing out when the run ended is visible again after its visibility timeout, 60 s.
-describe('vizard run that is ended', { timeout: 150_000 }, () => {
+describe('vizard run that is ended', () => {
   it('stops on SIGTERM, answers, and leaves nothing running', async () => {
     const cli = createCli();
     const running = cli.start(['run', '--follow', '--json']);

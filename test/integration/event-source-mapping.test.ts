@@ -1,11 +1,21 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { type EventSourceMapping, runEventSourceMapping } from '../../bin/local/event-source-mapping.ts';
+import { openQueue, type Queue } from '../../bin/local/sqs.ts';
 import { type TestQueue, useQueues } from '../support/queue.ts';
+import { useQueueProxies } from '../support/queue-proxy.ts';
 
 const createQueue = useQueues();
+const createProxy = useQueueProxies();
 
 const bodies = (count: number) => Array.from({ length: count }, (_, i) => `message ${i}`);
+
+/** The queue, spoken to through a proxy. */
+function openedAt(endpointUrl: string, { queueUrl }: TestQueue): Queue {
+  const queue = openQueue({ queueUrl, endpointUrl });
+  onTestFinished(() => queue.close());
+  return queue;
+}
 
 const allWell = async (): Promise<SQSBatchResponse> => ({ batchItemFailures: [] });
 
@@ -14,7 +24,7 @@ const failing = (isBad: (record: SQSRecord) => boolean) => async (event: SQSEven
 });
 
 /** Runs the mapping and collects what it hands to the function. */
-async function drain(queue: TestQueue, changes: Partial<EventSourceMapping> = {}) {
+async function drain(queue: Queue, changes: Partial<EventSourceMapping> = {}) {
   const batches: SQSRecord[][] = [];
   const counts = { received: 0, exhausted: 0, failures: 0 };
   const handler = changes.handler ?? allWell;
@@ -140,6 +150,41 @@ describe('the event source mapping in small', () => {
 
     expect(received).toBe(10);
     expect(await queue.state()).toMatchObject({ visible: 20, inFlight: 0 });
+  });
+
+  it('leaves no message in flight that comes while it is being stopped', async () => {
+    const queue = await createQueue();
+    const polling = Promise.withResolvers<void>();
+    const endpointUrl = await createProxy(queue.endpointUrl, (action) => {
+      if (action === 'ReceiveMessage') polling.resolve();
+      return undefined;
+    });
+    const stop = new AbortController();
+
+    const following = drain(openedAt(endpointUrl, queue), { follow: true, signal: stop.signal });
+    await polling.promise;
+    stop.abort();
+    await queue.send(['late']);
+    const { received } = await following;
+
+    expect(await queue.state()).toMatchObject({ visible: 1 - received, inFlight: 0 });
+  });
+
+  it('ends although the queue does not answer, when it is stopped', async () => {
+    const queue = await createQueue();
+    const polling = Promise.withResolvers<void>();
+    const endpointUrl = await createProxy(queue.endpointUrl, (action) => {
+      if (action !== 'ReceiveMessage') return undefined;
+      polling.resolve();
+      return 'hang';
+    });
+    const stop = new AbortController();
+
+    const following = drain(openedAt(endpointUrl, queue), { follow: true, signal: stop.signal });
+    await polling.promise;
+    stop.abort();
+
+    expect(await following).toMatchObject({ received: 0 });
   });
 
   it('gives the batch in flight back when it does not finish', async () => {

@@ -7,32 +7,6 @@ const database = useDatabase();
 const createFunction = useFunctions();
 
 describe('one event makes one row', () => {
-  it('when it is delivered twice', async () => {
-    const { invoke, reports } = createFunction({ databaseUrl: database.url });
-    const message = record();
-
-    await invoke([message]);
-    await invoke([{ ...message, attributes: { ...message.attributes, ApproximateReceiveCount: '2' } }]);
-    await invoke([message]);
-
-    expect(reports.map(({ stored, duplicates }) => [stored, duplicates])).toEqual([
-      [1, 0],
-      [0, 1],
-      [0, 1],
-    ]);
-    expect(await database.count()).toBe(1);
-  });
-
-  it('when it is twice in one batch', async () => {
-    const { invoke, reports } = createFunction({ databaseUrl: database.url });
-    const message = record();
-
-    expect(await invoke([message, ...records(10), message])).toEqual([]);
-
-    expect(reports[0]).toMatchObject({ received: 12, stored: 11, duplicates: 1 });
-    expect(await database.count()).toBe(11);
-  });
-
   it('when two messages carry its EventId and EventTime', async () => {
     const { invoke, reports } = createFunction({ databaseUrl: database.url });
     const attributes = { EventId: 'order-17', EventTime: '2024-02-29T23:59:59Z' };
@@ -49,21 +23,6 @@ describe('one event makes one row', () => {
     expect(await database.rows('SELECT create_date::text AS date FROM user_logins')).toEqual([
       { date: '2024-02-29' },
     ]);
-  });
-
-  it('when two invocations store it at once, in opposite orders', async () => {
-    const functions = [
-      createFunction({ databaseUrl: database.url }),
-      createFunction({ databaseUrl: database.url }),
-    ];
-    const batch = records(2_000);
-
-    const failed = await Promise.all([functions[0]!.invoke(batch), functions[1]!.invoke(batch.toReversed())]);
-
-    expect(failed).toEqual([[], []]);
-    expect(await database.count()).toBe(2_000);
-    const reports = functions.flatMap(({ reports }) => reports);
-    expect(reports.reduce((sum, { stored, duplicates }) => sum + stored + duplicates, 0)).toBe(4_000);
   });
 
   it('when it comes again after midnight', async () => {

@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -149,6 +148,13 @@ describe('what a login needs', () => {
     }
   });
 
+  it('and is not to be had fails the batch with its own reason', async () => {
+    const password = () => Promise.reject(new DatabaseFailure('no token', 'CredentialsProviderError'));
+    const { invoke } = createFunction({ login: tlsLogin(database.url, { password }) });
+
+    await expect(invoke(records(2))).rejects.toThrow('no token (CredentialsProviderError)');
+  });
+
   it('and is not to be had does not keep the function from being closed', async () => {
     const certificates = () => Promise.reject(new Error('never'));
     const { handler, close } = createIngest(
@@ -166,93 +172,5 @@ describe('what a login needs', () => {
     const login = tlsLogin(database.url, thing === 'token' ? { password: fail } : { certificates: fail });
 
     await expect(runMigration(loginEvents, { login }, memoryLog().log)).rejects.toThrow(`no ${thing} (why)`);
-  });
-});
-
-describe('a password that is a token', () => {
-  const user = `iam_${randomBytes(4).toString('hex')}`;
-  let token = '';
-  let asked = 0;
-  const login = () =>
-    tlsLogin(database.url, {
-      user,
-      async password() {
-        asked++;
-        return token;
-      },
-    });
-  const setToken = async (text: string) => {
-    await database.client.query(`ALTER ROLE ${user} PASSWORD '${text}'`);
-  };
-  const endConnections = () =>
-    database.client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [
-      user,
-    ]);
-
-  beforeAll(async () => {
-    await database.client.query(`CREATE ROLE ${user} LOGIN; GRANT ALL ON user_logins TO ${user}`);
-  });
-
-  it('is asked for once a connection, again for the next one', async () => {
-    const { invoke } = createFunction({ login: login() });
-    asked = 0;
-    token = 'first';
-    await setToken('first');
-    await invoke(records(2));
-    await invoke(records(2));
-    expect(asked).toBe(1);
-
-    token = 'second';
-    await setToken('second');
-    await endConnections();
-    expect(await invoke(records(2))).toEqual([]);
-
-    expect(asked).toBe(2);
-    expect(await database.count()).toBe(6);
-  });
-
-  it('that is refused is asked for once more within the invocation', async () => {
-    await setToken('good');
-    token = 'old';
-    asked = 0;
-    const given = login();
-    const { invoke, log } = createFunction({
-      login: {
-        ...given,
-        async password() {
-          const text = await given.password();
-          token = 'good';
-          return text;
-        },
-      },
-    });
-
-    expect(await invoke(records(2))).toEqual([]);
-
-    expect(asked).toBe(2);
-    expect(log.map(({ code }) => code)).toContain('28P01');
-  });
-
-  it('that is refused twice fails the batch', async () => {
-    await setToken('good');
-    token = 'old';
-    asked = 0;
-    const { invoke, failures } = createFunction({ login: login() });
-
-    await expect(invoke(records(2))).rejects.toThrow('the database refuses the credentials (28P01)');
-
-    expect(asked).toBe(2);
-    expect(failures).toMatchObject([{ name: 'DatabaseFailure', code: '28P01' }]);
-  });
-
-  it('that cannot be had fails the batch with its own reason', async () => {
-    const { invoke } = createFunction({
-      login: {
-        ...login(),
-        password: () => Promise.reject(new DatabaseFailure('no token', 'CredentialsProviderError')),
-      },
-    });
-
-    await expect(invoke(records(2))).rejects.toThrow('no token (CredentialsProviderError)');
   });
 });

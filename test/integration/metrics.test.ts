@@ -35,7 +35,7 @@ function withoutHeader({ _aws, ...values }: Blob): Record<string, unknown> {
 
 const SERVICE = { service: 'logins-of-a-test' };
 const TIMES = ['KeysetTime', 'ParseTime', 'MaskTime', 'WriteTime'];
-const COUNTS = ['BatchSize', 'Stored', 'Duplicates', 'Rejected', 'Retried'];
+const COUNTS = ['BatchSize', 'Stored', 'Duplicates', 'Rejected', 'Retried', 'Blocked'];
 
 describe('the metrics of an invocation', () => {
   it('are one object with counts, times and lag, and one for each reason of a rejection', async () => {
@@ -59,6 +59,7 @@ describe('the metrics of an invocation', () => {
       Duplicates: 1,
       Rejected: 3,
       Retried: 0,
+      Blocked: 0,
       ...Object.fromEntries(TIMES.map((name) => [name, expect.any(Number)])),
       Lag: expect.any(Number),
     });
@@ -92,7 +93,7 @@ describe('the metrics of an invocation', () => {
 
     expect(run.lines.some((line) => line.errorType === 'DatabaseFailure')).toBe(true);
     const [failed, next] = blobs(run);
-    expect(withoutHeader(failed!)).toEqual({ ...SERVICE, DatabaseUnreachable: 1 });
+    expect(withoutHeader(failed!)).toEqual({ ...SERVICE, DatabaseUnreachable: 1, Blocked: 1 });
     expect(next).toMatchObject({ Rejected: 1 });
     expect(next).not.toHaveProperty('DatabaseUnreachable');
   });
@@ -108,6 +109,6 @@ describe('the metrics of an invocation', () => {
       records(2),
     ]);
 
-    expect(blobs(run).map(withoutHeader)).toEqual([{ ...SERVICE, KeysetUnreachable: 1 }]);
+    expect(blobs(run).map(withoutHeader)).toEqual([{ ...SERVICE, KeysetUnreachable: 1, Blocked: 1 }]);
   });
 });

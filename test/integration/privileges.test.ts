@@ -38,6 +38,10 @@ describe('the migration refuses a right that the roles have by another way', () 
     ['TRIGGER', 'table user_logins', writer],
     ['MAINTAIN', 'table user_logins', writer],
     ['TRIGGER', 'view user_login_repeats', writer],
+    ['UPDATE', 'table user_logins_keys', writer],
+    ['DELETE', 'table user_logins_keys', writer],
+    ['SELECT', 'table user_logins_keys', reader],
+    ['INSERT (proof)', 'table user_logins_keys', reader],
     ['CREATE', 'schema public', writer],
   ])('%s on %s, as everybody', async (privilege, object, role) => {
     const name = object.replace('view', 'table');
@@ -58,7 +62,7 @@ describe('the migration refuses a right that the roles have by another way', () 
     );
   });
 
-  it.each(['table user_logins', 'view user_login_repeats', 'schema public'])(
+  it.each(['table user_logins', 'table user_logins_keys', 'view user_login_repeats', 'schema public'])(
     'as the owner of %s',
     async (object) => {
       expect(await complaint(`ALTER ${object} OWNER TO ${reader}`)).toBe(

@@ -129,6 +129,10 @@ describe('the writer', () => {
     'ALTER TABLE user_logins ADD COLUMN mine int',
     'DROP TABLE user_logins CASCADE',
     'CREATE INDEX ON user_logins (user_id)',
+    `UPDATE user_logins_keys SET proof = 'x'`,
+    'DELETE FROM user_logins_keys',
+    'TRUNCATE user_logins_keys',
+    'DROP TABLE user_logins_keys',
   ])('is refused %s', async (sql) => {
     expect(await refusal(writer, sql)).toEqual(DENIED);
   });
@@ -148,6 +152,8 @@ describe('the reader', () => {
     'ALTER TABLE user_logins ADD COLUMN mine int',
     'DROP VIEW user_login_repeats',
     'COPY user_logins FROM STDIN',
+    'SELECT proof FROM user_logins_keys',
+    `INSERT INTO user_logins_keys VALUES ('k9', 'x')`,
   ])('is refused %s', async (sql) => {
     expect(await refusal(reader, sql)).toEqual(DENIED);
   });
@@ -194,8 +200,10 @@ const EXACTLY = [
   `${reader}: USAGE schema public`,
   `${reader}: rds_iam`,
   `${writer}: INSERT user_logins`,
+  `${writer}: INSERT user_logins_keys`,
   `${writer}: SELECT user_logins.create_date`,
   `${writer}: SELECT user_logins.event_id`,
+  `${writer}: SELECT user_logins_keys`,
   `${writer}: USAGE schema public`,
   `${writer}: rds_iam`,
 ].toSorted();
@@ -219,7 +227,7 @@ describe('the migration with roles', () => {
 
   it('takes back what the roles were granted since', async () => {
     await database.client.query(`
-      GRANT ALL ON user_logins, user_login_repeats TO ${writer}, ${reader};
+      GRANT ALL ON user_logins, user_login_repeats, user_logins_keys TO ${writer}, ${reader};
       GRANT SELECT (masked_ip), UPDATE (locale) ON user_logins TO ${writer};
       GRANT ALL ON SCHEMA public TO ${writer}, ${reader};
       ALTER ROLE ${reader} NOLOGIN`);

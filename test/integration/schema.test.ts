@@ -118,6 +118,40 @@ describe('the migration', () => {
     );
   });
 
+  it('gives a table that has none a table of proofs beside it, in silence, and leaves what is in one', async () => {
+    await migrate(database.client, loginEvents);
+    await database.client.query('DROP TABLE user_logins_keys');
+
+    expect(await migrate(database.client, loginEvents)).toEqual([]);
+    await database.client.query(`INSERT INTO user_logins_keys VALUES ('k1', 'proof')`);
+    expect(await migrate(database.client, loginEvents)).toEqual([]);
+
+    expect(await database.rows('SELECT * FROM user_logins_keys')).toEqual([{ kid: 'k1', proof: 'proof' }]);
+  });
+
+  it.each([
+    ['has other columns', 'CREATE TABLE user_logins_keys (kid text PRIMARY KEY, material text)'],
+    [
+      'has one more',
+      'CREATE TABLE user_logins_keys (kid text PRIMARY KEY, proof text, tenant text NOT NULL)',
+    ],
+    ['is too narrow', 'CREATE TABLE user_logins_keys (kid text PRIMARY KEY, proof varchar(20))'],
+    ['has no key', 'CREATE TABLE user_logins_keys (kid text, proof text)'],
+    [
+      'has a key that ON CONFLICT cannot use',
+      'CREATE TABLE user_logins_keys (kid text PRIMARY KEY DEFERRABLE, proof text)',
+    ],
+    ['is a view', `CREATE VIEW user_logins_keys AS SELECT 'k1' AS kid, 'proof' AS proof`],
+  ])('refuses a table of proofs that %s, and leaves it as it was', async (_name, ddl) => {
+    await database.client.query(ddl);
+
+    await expect(migrate(database.client, loginEvents)).rejects.toThrow(
+      /^table user_logins_keys: expected [^\n]+, got [^\n]+ of that name; rename it$/,
+    );
+
+    expect(await database.rows(`SELECT FROM pg_class WHERE relname = 'user_logins'`)).toEqual([]);
+  });
+
   it('adds a column that the declaration has got since', async () => {
     await migrate(database.client, loginEvents);
     const grown: TableDeclaration = {

@@ -3,6 +3,7 @@ import { Client, type QueryResultRow } from 'pg';
 import { afterAll, beforeAll, beforeEach, inject, vi } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { type Login, withClient } from '../../lambda/postgres/connection.ts';
+import { keysTable } from '../../lambda/postgres/keys-table.ts';
 import { databaseUrl, TEMPLATE } from './postgres-server.ts';
 
 /** A database for the tests of one file: a clone of the migrated template, or an empty one. */
@@ -32,7 +33,8 @@ export function useDatabase({ empty = false }: TestDatabaseOptions = {}): TestDa
     await withClient(server, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
     await client.connect();
   });
-  if (!empty) beforeEach(() => client.query(`TRUNCATE ${loginEvents.table}`).then(() => undefined));
+  const tables = `${loginEvents.table}, ${keysTable(loginEvents)}`;
+  if (!empty) beforeEach(() => client.query(`TRUNCATE ${tables}`).then(() => undefined));
   afterAll(async () => {
     await client.end();
     // Fails while a pool of the test still holds a connection: a leak is a failure. A session takes a moment to end.

@@ -1,12 +1,16 @@
-/** Lambda's runtime in small, for lambda-process.ts: every invocation's response or error is a line of JSON. */
-import { text } from 'node:stream/consumers';
+/**
+ * Lambda's runtime in small, for lambda-process.ts: an event is a line of JSON on standard input, its response or error
+ * a line of JSON on standard output. At the end the most memory that was ever resident goes to descriptor 3, in bytes.
+ */
+import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 
 type Handler = (event: unknown, context: { getRemainingTimeInMillis(): number }) => Promise<unknown>;
 
 const entry = new URL(`../../lambda/${process.argv[2]}.ts`, import.meta.url).href;
 const { handler } = (await import(entry)) as { handler: Handler };
-const events = JSON.parse(await text(process.stdin)) as unknown[];
-for (const event of events) {
+for await (const line of createInterface({ input: process.stdin })) {
+  const event: unknown = JSON.parse(line);
   const end = Date.now() + Number(process.argv[3]);
   let answer: unknown;
   try {
@@ -17,4 +21,5 @@ for (const event of events) {
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
+writeSync(3, String(process.resourceUsage().maxRSS * 1024));
 process.exit(0);

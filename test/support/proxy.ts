@@ -1,40 +1,168 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A way to the database that a test can make silent, as a network that drops packets is. */
+/**
+ * How bytes are passed: at once; not at all, while connections are accepted, as a network that loses packets does; one
+ * byte a second in each direction; or at once, while new connections are reset.
+ */
+export type Behaviour = 'pass' | 'stall' | 'drip' | 'refuse';
+
+/** A way to the database that a test can disturb. What it does not pass on it keeps, as TCP does. */
 export interface Proxy {
   /** Of the database, through the proxy. */
   readonly url: string;
+  /** Where new connections lead from now on. */
+  lead(databaseUrl: string): void;
+  /** How bytes are passed from now on, on new and open connections. */
+  behave(behaviour: Behaviour): void;
+  /** Resets every open connection. @returns how many */
+  cut(): number;
+  /** Keeps the next statement with this text from the server, and what follows it on its connection. Not by TLS. */
+  hold(statement: string): Promise<HeldStatement>;
   close(): void;
 }
 
-/** @param isSilent whether nothing is passed on now, either way, on the connection of this number, the first being 0 */
-export async function startProxy(
-  databaseUrl: string,
-  isSilent: (connection: number) => boolean,
-): Promise<Proxy> {
-  const target = new URL(databaseUrl);
-  const sockets: Socket[] = [];
-  let connections = 0;
-  const server = createServer((socket) => {
-    const connection = connections++;
+/** A statement that the client has sent and the server has not got. */
+export interface HeldStatement {
+  pass(): void;
+  /** Passes it on, and resets the connection when the server has answered, in place of the answer. */
+  loseAnswer(): Promise<void>;
+}
+
+/** Milliseconds between two bytes that drip. */
+const DRIP = 1_000;
+
+export async function startProxy(databaseUrl: string): Promise<Proxy> {
+  let target = new URL(databaseUrl);
+  let behaviour: Behaviour = 'pass';
+  const connections = new Set<Connection>();
+  const holds: Hold[] = [];
+  const server = createServer((client) => {
+    if (behaviour === 'refuse') {
+      client.resetAndDestroy();
+      return;
+    }
     const upstream = connect(Number(target.port), target.hostname);
-    const pass = (from: Socket, to: Socket) => {
-      sockets.push(from);
-      from.on('error', () => {});
-      from.on('data', (data) => isSilent(connection) || to.write(data));
-      from.on('end', () => isSilent(connection) || to.end());
-    };
-    pass(socket, upstream);
-    pass(upstream, socket);
+    const connection = join(client, upstream, () => behaviour, holds);
+    connections.add(connection);
+    client.on('close', () => upstream.destroyed && connections.delete(connection));
+    upstream.on('close', () => client.destroyed && connections.delete(connection));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const drip = setInterval(() => {
+    if (behaviour === 'drip') for (const { pump } of connections) pump(1);
+  }, DRIP);
   const { port } = server.address() as AddressInfo;
+
+  function cut(): number {
+    const open = [...connections];
+    connections.clear();
+    for (const { reset } of open) reset();
+    return open.length;
+  }
+
   return {
     url: Object.assign(new URL(databaseUrl), { port: String(port) }).href,
+    lead(url) {
+      target = new URL(url);
+    },
+    behave(wanted) {
+      behaviour = wanted;
+      for (const { pump } of connections) pump();
+    },
+    cut,
+    hold: (statement) => new Promise((resolve) => holds.push({ statement, resolve })),
     close() {
-      for (const socket of sockets) socket.destroy();
+      clearInterval(drip);
+      cut();
       server.close();
+    },
+  };
+}
+
+interface Hold {
+  readonly statement: string;
+  resolve(held: HeldStatement): void;
+}
+
+interface Connection {
+  /** Passes on what waits, as far as the proxy's behaviour lets it. @param bytes in each direction at most */
+  pump(bytes?: number): void;
+  reset(): void;
+}
+
+function join(client: Socket, upstream: Socket, behaviour: () => Behaviour, holds: Hold[]): Connection {
+  const reset = () => {
+    client.resetAndDestroy();
+    upstream.resetAndDestroy();
+  };
+  /** What the client has sent from a held statement on; undefined while nothing is held. */
+  let held: Buffer[] | undefined;
+
+  function toServer(data: Buffer): void {
+    const index = holds.findIndex(({ statement }) => data.includes(statement));
+    const [hold] = held === undefined && index >= 0 ? holds.splice(index, 1) : [];
+    if (hold !== undefined) {
+      held = [];
+      hold.resolve({ pass, loseAnswer });
+    }
+    if (held === undefined) upstream.write(data);
+    else held.push(data);
+  }
+
+  function pass(): void {
+    const waiting = held ?? [];
+    held = undefined;
+    for (const data of waiting) upstream.write(data);
+  }
+
+  async function loseAnswer(): Promise<void> {
+    back.stop();
+    const answered = once(upstream, 'readable');
+    pass();
+    await answered;
+    reset();
+  }
+
+  const there = direct(client, upstream, behaviour, toServer);
+  const back = direct(upstream, client, behaviour, (data) => client.write(data));
+  return {
+    pump(bytes) {
+      there.pump(bytes);
+      back.pump(bytes);
+    },
+    reset,
+  };
+}
+
+interface Direction {
+  pump(bytes?: number): void;
+  /** Passes nothing more, whatever the behaviour. */
+  stop(): void;
+}
+
+/** One direction. Nothing is read that is not passed on, so that the sender's buffers fill as on a network. */
+function direct(
+  from: Socket,
+  to: Socket,
+  behaviour: () => Behaviour,
+  forward: (data: Buffer) => void,
+): Direction {
+  let stopped = false;
+  const passes = () => !stopped && (behaviour() === 'pass' || behaviour() === 'refuse');
+  const pump = (bytes?: number) => {
+    if (stopped || (bytes === undefined && !passes())) return;
+    const data: Buffer | null = from.read(bytes);
+    if (data !== null) forward(data);
+    if (passes() && from.readableEnded) to.end();
+    if (passes() && from.destroyed) to.destroySoon();
+  };
+  for (const event of ['readable', 'end', 'close']) from.on(event, () => pump());
+  from.on('error', () => {});
+  return {
+    pump,
+    stop() {
+      stopped = true;
     },
   };
 }

@@ -13,6 +13,8 @@ export interface TestQueue extends Queue {
 export interface TestQueueOptions {
   /** @default 2; undefined makes a queue without a dead-letter queue */
   readonly maxReceiveCount?: number | undefined;
+  /** @default 60 */
+  readonly visibilityTimeoutSeconds?: number;
 }
 
 const open: (() => void | Promise<void>)[] = [];
@@ -28,14 +30,14 @@ export function useQueues(): (options?: TestQueueOptions) => Promise<TestQueue> 
     return queue;
   };
   return async (options = {}) => {
-    const { maxReceiveCount } = { maxReceiveCount: 2, ...options };
+    const { maxReceiveCount, visibilityTimeoutSeconds = 60 } = { maxReceiveCount: 2, ...options };
     const { endpointUrl, stop } = await startQueueServer();
     open.push(stop);
     if (maxReceiveCount === undefined) {
       const queueUrl = await createPlainQueue(endpointUrl);
       return { ...opened(queueUrl, endpointUrl), queueUrl, endpointUrl };
     }
-    const settings = { maxReceiveCount, visibilityTimeoutSeconds: 60 };
+    const settings = { maxReceiveCount, visibilityTimeoutSeconds };
     const queueUrl = await createQueueWithDeadLetters(endpointUrl, 'login-queue', settings);
     const deadLetters = opened(`${queueUrl}-dlq`, endpointUrl);
     return { ...opened(queueUrl, endpointUrl), queueUrl, endpointUrl, deadLetters };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DatabaseFailure, KeysetFailure, VizardError } from '../../lambda/errors.ts';
 import type { BatchReport } from '../../lambda/ingest.ts';
-import { createMetrics } from '../../lambda/metrics.ts';
+import { createBreakerMetrics, createMetrics } from '../../lambda/metrics.ts';
 
 const REPORT: BatchReport = {
   received: 3,
@@ -49,6 +49,22 @@ describe('metrics', () => {
     expect(published()[1]).not.toHaveProperty('DatabaseUnreachable');
   });
 
+  it.each<[string, Partial<BatchReport>, number]>([
+    ['nothing is stored and something comes again', {}, 1],
+    ['something is stored, though not all', { stored: 1 }, 0],
+    ['all was there already', { retried: [], duplicates: 3 }, 0],
+  ])('say whether an invocation was blocked: %s', (_name, changes, blocked) => {
+    createMetrics().batch({ ...REPORT, ...changes });
+
+    expect(published()[0]).toMatchObject({ Blocked: blocked });
+  });
+
+  it('say nothing of being blocked where all messages are bad, because the database had nothing to take', () => {
+    createMetrics().batch({ ...REPORT, retried: [] });
+
+    expect(published()[0]).not.toHaveProperty('Blocked');
+  });
+
   it('hold no message ids, and times to a hundredth of a millisecond', () => {
     const rejection = { messageId: 'MESSAGE-ID-3', field: 'FIELD', code: '23514' };
 
@@ -62,8 +78,8 @@ describe('metrics', () => {
   });
 
   it.each([
-    [new DatabaseFailure('away', 'ECONNREFUSED'), { DatabaseUnreachable: 1 }],
-    [new KeysetFailure('away', 'TimeoutError'), { KeysetUnreachable: 1 }],
+    [new DatabaseFailure('away', 'ECONNREFUSED'), { DatabaseUnreachable: 1, Blocked: 1 }],
+    [new KeysetFailure('away', 'TimeoutError'), { KeysetUnreachable: 1, Blocked: 1 }],
   ])('name what failed: %s', (error, expected) => {
     createMetrics().failed(error);
 
@@ -74,5 +90,24 @@ describe('metrics', () => {
     createMetrics().failed(new VizardError('unexpected'));
 
     expect(written).toEqual([]);
+  });
+});
+
+describe('metrics of the circuit breaker', () => {
+  it.each([
+    [{ stopped: false, opened: false, closed: false }, { Stopped: 0 }],
+    [
+      { stopped: true, opened: true, closed: false },
+      { Stopped: 1, BreakerOpened: 1 },
+    ],
+    [
+      { stopped: false, opened: false, closed: true },
+      { Stopped: 0, BreakerClosed: 1 },
+    ],
+  ])('say every minute whether messages are received: %j', (tick, expected) => {
+    createBreakerMetrics()(tick);
+
+    const [{ _aws, ...values } = {}] = published();
+    expect(values).toEqual({ service: 'logins', ...expected });
   });
 });

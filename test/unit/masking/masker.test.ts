@@ -6,9 +6,8 @@ import {
   type TableDeclaration,
 } from '../../../lambda/events/declaration.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
-import type { EventIdentity, ParsedChunk } from '../../../lambda/events/parse.ts';
 import { parseKeyset } from '../../../lambda/masking/keyset.ts';
-import { chunkMasker, columnMasker, unmask } from '../../../lambda/masking/masker.ts';
+import { columnMasker, unmask } from '../../../lambda/masking/masker.ts';
 import { KEYSET_JSON } from '../../support/records.ts';
 import { fromHex, hex, hexAll, sampleBytes } from './bytes.ts';
 import { irreversibleToken, recoverableToken } from './oracles.ts';
@@ -164,95 +163,6 @@ describe('the scheme', () => {
       const tokens = columnMasker(keyset, row.configured, fixed)(values(100));
       expect(tokens).toEqual(values(100).map((value) => row.oracle(K1, column, value)));
     }
-  });
-});
-
-describe('chunkMasker', () => {
-  const events: readonly EventIdentity[] = ['a', 'b', 'c'].map((messageId) => ({
-    messageId,
-    eventId: `00000000-0000-8000-8000-00000000000${messageId}`,
-    date: '2023-11-14',
-    redelivered: false,
-  }));
-
-  /** A chunk as the parser makes it: canonical bytes for masked columns, three rows. */
-  function chunk(of: TableDeclaration): ParsedChunk {
-    return {
-      events,
-      columns: of.columns.map((column, i) =>
-        isMasked(column)
-          ? { kind: 'canonical', values: [sampleBytes(16, i), null, sampleBytes(16, i)] }
-          : { kind: 'plain', values: [`plain ${i}`, null, i] },
-      ),
-      rejected: [],
-      repeats: [],
-    };
-  }
-
-  it.each(maskings)('makes tokens of exactly the columns that the declaration masks, $masking', (row) => {
-    const parsed = chunk(declaration);
-
-    const masked = chunkMasker(keyset, row.masking, declaration)(parsed);
-
-    expect(masked.events).toEqual(events);
-    expect(masked.columns).toEqual(
-      declaration.columns.map((column, i) => {
-        if (!isMasked(column)) return parsed.columns[i];
-        const token = row.oracle(K1, column, sampleBytes(16, i));
-        return { kind: 'masked', values: [token, null, token] };
-      }),
-    );
-  });
-
-  it('heeds the scheme that a column fixes', () => {
-    const mixed: TableDeclaration = {
-      ...declaration,
-      columns: declaration.columns.map((column) =>
-        column === ip ? withMask(ip, { ...ip.mask, masking: 'irreversible' }) : column,
-      ),
-    };
-
-    const masked = chunkMasker(keyset, 'recoverable', mixed)(chunk(mixed));
-
-    const schemes = masked.columns.map(({ kind, values }) =>
-      kind === 'masked' ? values[0]?.slice(0, 2) : kind,
-    );
-    expect(schemes).toEqual(['plain', 'plain', 'h1', 's1', 'plain', 'plain']);
-  });
-
-  it('takes a chunk without events', () => {
-    const empty: ParsedChunk = {
-      events: [],
-      columns: declaration.columns.map((column) => ({
-        kind: isMasked(column) ? 'canonical' : 'plain',
-        values: [],
-      })),
-      rejected: [],
-      repeats: [],
-    };
-    const masked = chunkMasker(keyset, 'recoverable', declaration)(empty);
-    expect(masked.columns.flatMap<unknown>(({ values }) => values)).toEqual([]);
-  });
-});
-
-describe('a declaration', () => {
-  const address = { column: 'a', source: ['a'], type: 'address', mask: { domain: 'x' } } as const;
-  const text = { column: 'b', source: ['b'], type: 'text', mask: { domain: 'x' } } as const;
-
-  it('whose address and text share a domain is refused, because their tokens could be equal', () => {
-    const declaration = { ...loginEvents, columns: [address, text] };
-
-    expect(() => chunkMasker(parseKeyset(KEYSET_JSON), 'recoverable', declaration)).toThrow(
-      'columns a and b: expected one type in domain x, got address and text',
-    );
-  });
-
-  it.each(['', 'a\0b', "x'", 'é'])('whose domain is %j is refused', (domain) => {
-    const declaration = { ...loginEvents, columns: [{ ...text, mask: { domain } }] };
-
-    expect(() => chunkMasker(parseKeyset(KEYSET_JSON), 'recoverable', declaration)).toThrow(
-      'column b: expected a domain of letters a-z, digits and _, a letter first',
-    );
   });
 });
 

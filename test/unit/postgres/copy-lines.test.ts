@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
 import type { EventIdentity } from '../../../lambda/events/parse.ts';
 import { parseKeyset } from '../../../lambda/masking/keyset.ts';
-import { columnMasker, type StorableChunk, type StorableColumn } from '../../../lambda/masking/masker.ts';
+import { columnMasker } from '../../../lambda/masking/masker.ts';
+import type { StorableChunk, StorableColumn } from '../../../lambda/masking/table-masker.ts';
 import { copyLines, copyStatement } from '../../../lambda/postgres/copy.ts';
 import { KEYSET_JSON } from '../../support/records.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EventIdentity } from '../../../lambda/events/parse.ts';
-import type { StorableChunk } from '../../../lambda/masking/masker.ts';
+import type { StorableChunk } from '../../../lambda/masking/table-masker.ts';
 import { replayable, type SortedRows, sliceRows, sortRows } from '../../../lambda/postgres/rows.ts';
 
 describe('sortRows', () => {

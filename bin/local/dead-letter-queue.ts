@@ -1,0 +1,58 @@
+import { ListDeadLetterSourceQueuesCommand } from '@aws-sdk/client-sqs';
+import { VizardError } from '../../lambda/errors.ts';
+import { type QueueAddress, queueClient } from './queue-client.ts';
+import { queueName } from './queue-name.ts';
+import { openQueue } from './sqs.ts';
+
+/** A queue, and the one that its redrive policy moves failed messages to. */
+export interface QueueWithDeadLetters {
+  readonly source: QueueAddress;
+  readonly deadLetters: QueueAddress;
+}
+
+/**
+ * The dead-letter queue of a queue. A dead-letter queue may be named itself where only one queue feeds it.
+ *
+ * @throws VizardError where it is not clear which two queues are meant
+ */
+export async function findDeadLetterQueue(named: QueueAddress): Promise<QueueWithDeadLetters> {
+  const target = await deadLetterQueueOf(named);
+  if (target !== undefined) return { source: named, deadLetters: beside(named, target) };
+  const sources = await sourcesOf(named);
+  if (sources.length === 1) return { source: beside(named, sources[0]!), deadLetters: named };
+  throw new VizardError(
+    sources.length === 0
+      ? `the queue ${named.queueUrl} has no dead-letter queue: expected a redrive policy, got none; name the queue that events are sent to`
+      : `the queue ${named.queueUrl} is the dead-letter queue of several (${sources.join(', ')}); name one of them with --queue-url`,
+  );
+}
+
+async function deadLetterQueueOf(address: QueueAddress): Promise<string | undefined> {
+  const queue = openQueue(address);
+  try {
+    return (await queue.state()).deadLetterQueue;
+  } finally {
+    queue.close();
+  }
+}
+
+/** Names of the queues whose dead-letter queue this is, as far as we may know. */
+async function sourcesOf(address: QueueAddress): Promise<string[]> {
+  const client = queueClient(address);
+  try {
+    const { queueUrls = [] } = await client.send(
+      new ListDeadLetterSourceQueuesCommand({ QueueUrl: address.queueUrl }),
+    );
+    return queueUrls.map(queueName);
+  } catch {
+    // Not every role may ask, nor does every emulator answer; the queue itself has just been reached.
+    return [];
+  } finally {
+    client.destroy();
+  }
+}
+
+/** A queue and its dead-letter queue are of one account and one region, so their URLs differ in the name alone. */
+function beside({ queueUrl, endpointUrl }: QueueAddress, name: string): QueueAddress {
+  return { queueUrl: queueUrl.replace(/[^/]+\/?$/, name), endpointUrl };
+}

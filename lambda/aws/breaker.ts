@@ -1,0 +1,119 @@
+import { CloudWatchClient, GetMetricDataCommand } from '@aws-sdk/client-cloudwatch';
+import {
+  GetEventSourceMappingCommand,
+  InvokeCommand,
+  LambdaClient,
+  UpdateEventSourceMappingCommand,
+} from '@aws-sdk/client-lambda';
+import { PublishCommand, SNSClient } from '@aws-sdk/client-sns';
+import { GetParameterCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import type { Surroundings } from '../breaker/breaker.ts';
+import { formatMemory, parseMemory } from '../breaker/circuit.ts';
+import type { BreakerConfig } from '../config.ts';
+import { AwsFailure } from '../errors.ts';
+import { ENV, METRICS } from '../names.ts';
+import { awsErrorCode, CLIENT_SETTINGS } from './sdk.ts';
+
+/** Longer than the probe has, in milliseconds; and asked once, because the next minute asks again. */
+const PROBE_SETTINGS = {
+  maxAttempts: 1,
+  requestHandler: { ...CLIENT_SETTINGS.requestHandler, requestTimeout: 50_000 },
+} as const;
+
+/** What the breaker has to do with, on AWS: the mapping, what the ingest reported, the probe, its memory, the topic. */
+export function awsSurroundings(config: BreakerConfig): Surroundings {
+  const { region, mappingId, probeFunction, memoryParameter, topicArn, service } = config;
+  const settings = { region, ...CLIENT_SETTINGS };
+  const lambda = new LambdaClient(settings);
+  const probing = new LambdaClient({ region, ...PROBE_SETTINGS });
+  const ssm = new SSMClient(settings);
+  const cloudWatch = new CloudWatchClient(settings);
+  const sns = new SNSClient(settings);
+
+  async function enable(Enabled: boolean): Promise<void> {
+    await named('the event source mapping', () =>
+      lambda.send(new UpdateEventSourceMappingCommand({ UUID: mappingId, Enabled })),
+    );
+  }
+
+  return {
+    memory: {
+      async read() {
+        const { Parameter } = await named('the memory', () =>
+          ssm.send(new GetParameterCommand({ Name: memoryParameter })),
+        );
+        return parseMemory(Parameter?.Value ?? '', ENV.breakerMemoryParameter);
+      },
+      async write(memory) {
+        const Value = formatMemory(memory);
+        await named('the memory', () =>
+          ssm.send(new PutParameterCommand({ Name: memoryParameter, Value, Overwrite: true })),
+        );
+      },
+    },
+    mapping: {
+      async isEnabled() {
+        const { State } = await named('the event source mapping', () =>
+          lambda.send(new GetEventSourceMappingCommand({ UUID: mappingId })),
+        );
+        return !/^Disabl/.test(State ?? '');
+      },
+      enable: () => enable(true),
+      disable: () => enable(false),
+    },
+    async blockedShares(from, to) {
+      const { MetricDataResults = [] } = await named('the metrics', () =>
+        cloudWatch.send(
+          new GetMetricDataCommand({
+            StartTime: new Date(from),
+            EndTime: new Date(to),
+            ScanBy: 'TimestampDescending',
+            MetricDataQueries: [{ Id: 'blocked', MetricStat: blockedShare(service) }],
+          }),
+        ),
+      );
+      return MetricDataResults[0]?.Values ?? [];
+    },
+    async probe() {
+      try {
+        const { FunctionError, Payload } = await named('the probe', () =>
+          probing.send(new InvokeCommand({ FunctionName: probeFunction })),
+        );
+        return FunctionError === undefined ? undefined : messageOf(Payload);
+      } catch (error) {
+        return (error as AwsFailure).message;
+      }
+    },
+    async tell(Subject, Message) {
+      await named('the topic', () => sns.send(new PublishCommand({ TopicArn: topicArn, Subject, Message })));
+    },
+  };
+}
+
+/** The ingest publishes 0 or 1 for each invocation. */
+function blockedShare(service: string) {
+  const Dimensions = [{ Name: METRICS.service, Value: service }];
+  const Metric = { Namespace: METRICS.namespace, MetricName: METRICS.blocked, Dimensions };
+  return { Metric, Period: 60, Stat: 'Average' };
+}
+
+/** Of the error that Lambda passes on. Ours are one line without a value, and Lambda's own name its limits. */
+function messageOf(payload: Uint8Array | undefined): string {
+  try {
+    const { errorMessage } = JSON.parse(Buffer.from(payload ?? []).toString()) as { errorMessage?: unknown };
+    if (typeof errorMessage === 'string') return errorMessage;
+  } catch {
+    // No JSON.
+  }
+  return 'the probe failed without a message';
+}
+
+/** @throws AwsFailure that names what could not be reached */
+async function named<T>(what: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    const code = awsErrorCode(error);
+    throw new AwsFailure(`circuit breaker: ${what} cannot be used (${code})`, code);
+  }
+}

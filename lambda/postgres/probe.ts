@@ -1,0 +1,50 @@
+import type { ClientBase } from 'pg';
+import type { Deadline } from '../deadline.ts';
+import { DatabaseFailure } from '../errors.ts';
+import type { TableDeclaration } from '../events/declaration.ts';
+import type { KeyProof } from '../masking/key-proof.ts';
+import type { StorableChunk } from '../masking/table-masker.ts';
+import { copyInto, copyLines, copyStatement } from './copy.ts';
+import { insertRows, insertStatement } from './insert.ts';
+import { checkKey } from './key-check.ts';
+import { sortRows } from './rows.ts';
+import { classify } from './sqlstate.ts';
+import { idempotencyIndex } from './table.ts';
+
+/** What a write would be of. */
+export interface Trial {
+  /** One row, of an event that is not in the table. */
+  readonly row: StorableChunk;
+  /** That its tokens are made with. */
+  readonly key: KeyProof;
+}
+
+/** Milliseconds. A table that is locked is to be known as such before the time is over. */
+const STATEMENT_TIMEOUT = 10_000;
+
+/**
+ * Does what a write does, both statements and a commit that has something to make durable, and leaves nothing behind.
+ *
+ * @throws pg's error where a batch would fail as a whole; a row that only this table refuses is no such failure
+ * @throws KeysetFailure where the table was written with another key of the same name
+ */
+export async function probeWrite(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  { row, key }: Trial,
+  deadline: Deadline,
+): Promise<void> {
+  const timeout = Math.max(1, Math.floor(Math.min(STATEMENT_TIMEOUT, deadline.remaining() / 2)));
+  await client.query(`BEGIN; SET LOCAL statement_timeout = ${timeout}`);
+  await checkKey(client, declaration, key);
+  await client.query('SAVEPOINT probe');
+  try {
+    const copied = await copyInto(client, copyStatement(declaration), [copyLines(row)]);
+    if (copied !== 1) throw new DatabaseFailure('the table takes no row: a trigger drops it', 'copy');
+    await insertRows(client, insertStatement(declaration), sortRows([row]));
+  } catch (error) {
+    if (classify(error, idempotencyIndex(declaration)) !== 'row') throw error;
+  }
+  // The row goes, but what was written of it has to reach the disk, and a standby where one is waited for.
+  await client.query('ROLLBACK TO SAVEPOINT probe; COMMIT');
+}

@@ -1,0 +1,16 @@
+import { Logger } from '@aws-lambda-powertools/logger';
+import { keysetSource } from './aws/keyset.ts';
+import { ingestLogin } from './aws/login.ts';
+import { readConfig } from './config.ts';
+import { loginEvents } from './events/login-event.ts';
+import { createWriteProbe } from './write-probe.ts';
+
+const { database, keyset, masking } = readConfig(process.env);
+
+/** For the circuit breaker: fails where a batch would fail. */
+export const handler = createWriteProbe(
+  loginEvents,
+  // A source of its own for each probe, because what another one has cached says nothing of now.
+  { login: ingestLogin(database), keyset: () => keysetSource(keyset)(), masking },
+  new Logger(),
+);

@@ -1,0 +1,105 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { HOLD } from '../../bin/local/held-messages.ts';
+import { useCli } from '../support/cli.ts';
+import { useDatabase } from '../support/database.ts';
+import { at, body, drain, redrive } from '../support/dead-letters.ts';
+import { type TestQueue, useQueues } from '../support/queue.ts';
+import { useQueueProxies } from '../support/queue-proxy.ts';
+
+const database = useDatabase();
+const createCli = useCli();
+const createQueue = useQueues();
+const createProxy = useQueueProxies();
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('vizard dead-letters redrive that is ended', () => {
+  /** Everything that is in either queue ends as exactly one row. */
+  async function expectEachStoredOnce(queue: TestQueue, users: readonly string[]): Promise<unknown> {
+    const run = await drain(createCli(), queue, database.url);
+    const rows = await database.rows<{ user_id: string }>('SELECT user_id FROM user_logins');
+    expect(rows.map(({ user_id }) => user_id).toSorted()).toEqual(users.toSorted());
+    return run;
+  }
+
+  const users = Array.from({ length: 800 }, (_, i) => `user-${i}`);
+
+  it('by a kill in the middle loses nothing, and the next one doubles nothing', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send(users.map((user_id) => body({ user_id })));
+    const running = createCli().start(['dead-letters', 'redrive', '--yes', ...at(queue)]);
+    await vi.waitFor(async () => expect((await queue.state()).visible).toBeGreaterThan(100), {
+      timeout: 20_000,
+      interval: 1,
+    });
+    running.child.kill('SIGKILL');
+    await running.result;
+    const { visible } = await queue.state();
+
+    // What it held comes back when the hold ends.
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + HOLD * 1000 });
+    const { json } = await redrive(createCli(), queue, '--yes');
+    vi.useRealTimers();
+
+    expect(visible).toBeLessThan(800);
+    expect((json() as { redriven: number }).redriven).toBeGreaterThanOrEqual(800 - visible);
+    await expectEachStoredOnce(queue, users);
+  });
+
+  it('between sending and deleting leaves the event in both queues, and it is stored once', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send(users.slice(0, 100).map((user_id) => body({ user_id })));
+    let deletes = 0;
+    const endpointUrl = await createProxy(queue.endpointUrl, (action) => {
+      if (action !== 'DeleteMessageBatch') return undefined;
+      deletes++;
+      return 'hang';
+    });
+    const running = createCli().start([
+      'dead-letters',
+      'redrive',
+      '--yes',
+      ...at({ queueUrl: queue.queueUrl, endpointUrl }),
+    ]);
+    await vi.waitFor(() => expect(deletes).toBeGreaterThan(0), 20_000);
+    running.child.kill('SIGKILL');
+    await running.result;
+
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + HOLD * 1000 });
+    const { json } = await redrive(createCli(), queue, '--yes');
+    vi.useRealTimers();
+
+    expect(json()).toMatchObject({ redriven: 100 });
+    const run = await expectEachStoredOnce(queue, users.slice(0, 100));
+    expect(run).toMatchObject({ received: 200, stored: 100, duplicates: 100 });
+  });
+
+  it('by SIGTERM finishes what it has begun, says what it did, and gives the rest back', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send(users.map((user_id) => body({ user_id })));
+    let deletes = 0;
+    const stopped = Promise.withResolvers<undefined>();
+    const endpointUrl = await createProxy(queue.endpointUrl, (action) =>
+      action === 'DeleteMessageBatch' && ++deletes > 15 ? stopped.promise : undefined,
+    );
+    const running = createCli().start([
+      'dead-letters',
+      'redrive',
+      '--yes',
+      '--json',
+      ...at({ queueUrl: queue.queueUrl, endpointUrl }),
+    ]);
+    await vi.waitFor(() => expect(deletes).toBeGreaterThan(15), 20_000);
+    running.child.kill('SIGTERM');
+    stopped.resolve(undefined);
+    const { exitCode, json } = await running.result;
+
+    const { redriven } = json() as { redriven: number };
+    expect(exitCode).toBe(143);
+    expect(redriven).toBeGreaterThanOrEqual(100);
+    expect(await queue.state()).toMatchObject({ visible: redriven });
+    expect(await queue.deadLetters?.state()).toMatchObject({ visible: 800 - redriven, inFlight: 0 });
+  });
+});
