@@ -80,11 +80,14 @@ async function embeddedQueue({
   const { endpointUrl, stop } = await startQueueServer(
     dataDir === undefined ? undefined : join(dataDir, 'queue'),
   );
-  const queueUrl = await createQueueWithDeadLetters(endpointUrl, QUEUE_NAME, {
-    maxReceiveCount,
-    visibilityTimeoutSeconds: VISIBILITY_TIMEOUT,
-  });
-  return { queueUrl, endpointUrl, stop };
+  try {
+    const settings = { maxReceiveCount, visibilityTimeoutSeconds: VISIBILITY_TIMEOUT };
+    const queueUrl = await createQueueWithDeadLetters(endpointUrl, QUEUE_NAME, settings);
+    return { queueUrl, endpointUrl, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 /** The embedded queue that a run has kept in a directory, alone. */

@@ -7,6 +7,7 @@ import {
   QueueAttributeName,
   ReceiveMessageCommand,
   SendMessageBatchCommand,
+  SetQueueAttributesCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { CALL_SIZE, callsOf, type OutgoingMessage, refusalOf } from './outgoing-message.ts';
@@ -129,7 +130,11 @@ export interface QueueSettings {
   readonly visibilityTimeoutSeconds: number;
 }
 
-/** Creates `name` and its dead-letter queue `name-dlq`, or takes the ones that are there. @returns the queue's URL */
+/**
+ * Creates `name` and its dead-letter queue `name-dlq`, or takes the ones that are there, which get these settings too.
+ *
+ * @returns the queue's URL
+ */
 export async function createQueueWithDeadLetters(
   endpointUrl: string,
   name: string,
@@ -143,9 +148,10 @@ export async function createQueueWithDeadLetters(
     );
     const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: Attributes?.QueueArn, maxReceiveCount });
     const VisibilityTimeout = String(visibilityTimeoutSeconds);
-    const { QueueUrl } = await client.send(
-      new CreateQueueCommand({ QueueName: name, Attributes: { RedrivePolicy, VisibilityTimeout } }),
-    );
+    // Not with the settings: SQS refuses to create what is there with others.
+    const { QueueUrl } = await client.send(new CreateQueueCommand({ QueueName: name }));
+    const settings = { RedrivePolicy, VisibilityTimeout };
+    await client.send(new SetQueueAttributesCommand({ QueueUrl, Attributes: settings }));
     return QueueUrl!;
   } finally {
     client.destroy();

@@ -35,7 +35,7 @@ const MANY = 0.1;
 /** Good probes in a row that close it, when it opened after a quiet time. A minute each. */
 const FEWEST_PROBES = 1;
 /** Each reopening asks for more of them, so that a database that comes and goes costs a message few of its receives. */
-const PROBES_FACTOR = 4;
+const PROBES_FACTOR = 8;
 const MOST_PROBES = 60;
 
 /** Which minutes count: whole ones that began since it closed. @returns [from, to) */

@@ -64,7 +64,9 @@ describe('a connection that the server ends', () => {
     });
 
     expect(failed).toEqual([]);
-    expect(log.map(({ code }) => code)).toContain('57P01');
+    // Whoever is still sending rows may meet the closed socket before the reason.
+    expect(log[0]).toMatchObject({ message: 'write failed', attempt: 1 });
+    expect(log[0]?.code).toMatch(/^(57P01|EPIPE|ECONNRESET|connection_lost)$/);
     expect(reports).toMatchObject([{ stored: 601, duplicates: 0 }]);
     await reconcile();
   });

@@ -45,6 +45,26 @@ describe('vizard run', () => {
     expect(stdout).toMatch(/│ ip +│ s1~k1~/);
   });
 
+  it('takes a kept queue with another number of receives than before', async () => {
+    const cli = createCli();
+    const input = inputFile(cli, 3);
+    const again = ['run', '--json', '--input', input, '--data-dir', join(cli.directory, 'data')];
+
+    await cli.run(again);
+    const { exitCode, stderr } = await cli.run([...again, '--max-receive-count', '7']);
+    const list = await cli.run(['dead-letters', 'list', '--json', '--data-dir', join(cli.directory, 'data')]);
+
+    expect({ exitCode, stderr }).toMatchObject({
+      exitCode: 0,
+      stderr: expect.not.stringContaining('vizard:'),
+    });
+    // Those of the queue, and as many of the dead-letter queue for both.
+    const { messages } = list.json() as { messages: { receives: number }[] };
+    const [three = 0, seven = 0] = messages.map(({ receives }) => receives).toSorted();
+    expect(messages).toHaveLength(2);
+    expect(seven - three).toBe(4);
+  });
+
   it('keeps database, queue and keyset in a directory, and stores further rows the next time', async () => {
     const cli = createCli();
     const input = inputFile(cli, 20);

@@ -1,6 +1,6 @@
 import { afterEach, expect } from 'vitest';
 import { type TestDatabase, useDatabase } from '../support/database.ts';
-import { type Proxy, startProxy } from '../support/proxy.ts';
+import { startProxy, type Proxy as Way } from '../support/proxy.ts';
 import { HOUR, MINUTE, SECOND } from './clock.ts';
 import { type Absence, type Outcome, type Scenario, simulate } from './simulation.ts';
 import { type RealWorldOptions, realWorld } from './world.ts';
@@ -19,8 +19,8 @@ export interface Stage {
 }
 
 export interface StageOptions extends Pick<RealWorldOptions, 'speed' | 'milliseconds'> {
-  readonly takeAway?: (proxy: Proxy) => Promise<void> | void;
-  readonly bringBack?: (proxy: Proxy) => Promise<void> | void;
+  readonly takeAway?: (proxy: Way) => Promise<void> | void;
+  readonly bringBack?: (proxy: Way) => Promise<void> | void;
 }
 
 export const START = Date.UTC(2026, 0, 1);
@@ -38,7 +38,7 @@ export function hours(from: number, to: number): Absence {
 
 export function useStage(): Stage {
   const database = useDatabase();
-  let proxy: Proxy | undefined;
+  let proxy: Way | undefined;
   afterEach(() => proxy?.close());
   return {
     database,
@@ -65,12 +65,12 @@ export function useStage(): Stage {
   };
 }
 
-function refuse(proxy: Proxy): void {
+function refuse(proxy: Way): void {
   proxy.behave('refuse');
   proxy.cut();
 }
 
-function pass(proxy: Proxy): void {
+function pass(proxy: Way): void {
   proxy.behave('pass');
 }
 
@@ -79,10 +79,10 @@ function printFigures(name: string, { absences, seed }: Scenario, outcome: Outco
   const back = absences.at(-1)?.to ?? START;
   const after = (time: number | undefined) =>
     time === undefined ? 'never' : `in ${((time - back) / MINUTE).toFixed(1)} min`;
-  console.log(
+  process.stdout.write(
     `simulated ${name} (seed ${seed}): ${count(sent)} messages, dead-lettered ${count(deadLettered)}, receives at most ${mostReceives}, ` +
       `in flight at most ${count(mostInFlight)}, opened ${opened} times, closed ${after(closedAt)} and caught up ${after(caughtUpAt)}, ` +
-      `${count(outcome.invocations)} invocations in ${outcome.environments} environments`,
+      `${count(outcome.invocations)} invocations in ${outcome.environments} environments\n`,
   );
 }
 
