@@ -13,11 +13,11 @@ import { startServers } from '../local/instance.ts';
 import { resolveKeyset } from '../local/keyset-file.ts';
 import { type Line, openLines } from '../local/lines.ts';
 import { createProgress, type Progress } from '../local/progress.ts';
-import type { QueueAddress } from '../local/queue-client.ts';
 import { sendLines } from '../local/send-lines.ts';
-import { openQueue, type Queue } from '../local/sqs.ts';
 import { onStopRequest } from '../local/stop.ts';
 import { printSummary, type Rejected, type Summary } from '../local/summary.ts';
+import type { QueueAddress } from '../queue/client.ts';
+import { openQueue, type Queue } from '../queue/queue.ts';
 
 export interface RunOptions {
   readonly input?: string;

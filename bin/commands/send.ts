@@ -2,8 +2,8 @@ import { findQueue, type QueueOptions } from '../local/find-queue.ts';
 import { openLines } from '../local/lines.ts';
 import { createProgress } from '../local/progress.ts';
 import { sendLines } from '../local/send-lines.ts';
-import { openQueue } from '../local/sqs.ts';
 import { onStopRequest } from '../local/stop.ts';
+import { openQueue } from '../queue/queue.ts';
 
 export interface SendOptions extends QueueOptions {
   readonly json: boolean;

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message } from '@aws-sdk/client-sqs';
 import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
-import { receiveUpTo } from './receive.ts';
-import { toRecord } from './record.ts';
-import type { Queue } from './sqs.ts';
+import type { Queue } from '../queue/queue.ts';
+import { receiveUpTo } from '../queue/receive.ts';
+import { toRecord } from '../queue/record.ts';
 
 /**
  * An event source mapping in small: collects batches, invokes the function, deletes what it does not name as failed.

@@ -1,6 +1,6 @@
 import { VizardError } from '../../lambda/errors.ts';
+import type { QueueAddress } from '../queue/client.ts';
 import { isKept, keptQueue, readInstance } from './instance.ts';
-import type { QueueAddress } from './queue-client.ts';
 
 /** How a command is told which queue is meant. */
 export interface QueueOptions {

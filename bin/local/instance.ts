@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { VizardError } from '../../lambda/errors.ts';
+import type { QueueAddress } from '../queue/client.ts';
+import { createQueueWithDeadLetters } from '../queue/queue.ts';
 import { VISIBILITY_TIMEOUT } from './event-source-mapping.ts';
 import { startPostgres } from './postgres.ts';
-import type { QueueAddress } from './queue-client.ts';
 import { startQueueServer } from './queue-server.ts';
-import { createQueueWithDeadLetters } from './sqs.ts';
 
 /** Name of the embedded queue, as the exercise has it. */
 const QUEUE_NAME = 'login-queue';

@@ -1,6 +1,6 @@
+import type { Queue } from '../queue/queue.ts';
 import type { Line } from './lines.ts';
 import type { Progress } from './progress.ts';
-import type { Queue } from './sqs.ts';
 import type { Rejected } from './summary.ts';
 
 /** What became of the lines. */

@@ -4,7 +4,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { bootstrap, contextOptions, deploy, destroy, type Outputs, runCdk } from '../../bin/local/cdk.ts';
 import { type EmbeddedPostgres, startPostgres } from '../../bin/local/postgres.ts';
-import { openQueue, type Queue } from '../../bin/local/sqs.ts';
+import { openQueue, type Queue } from '../../bin/queue/queue.ts';
 import { type Column, isMasked, type MaskedColumn } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';

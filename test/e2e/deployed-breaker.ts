@@ -13,7 +13,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import type { Outputs } from '../../bin/local/cdk.ts';
-import { openQueue } from '../../bin/local/sqs.ts';
+import { openQueue } from '../../bin/queue/queue.ts';
 import { METRICS } from '../../lambda/names.ts';
 import { readLog } from './emulated-aws.ts';
 

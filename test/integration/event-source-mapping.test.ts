@@ -1,7 +1,7 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type EventSourceMapping, runEventSourceMapping } from '../../bin/local/event-source-mapping.ts';
-import { openQueue, type Queue } from '../../bin/local/sqs.ts';
+import { openQueue, type Queue } from '../../bin/queue/queue.ts';
 import { type TestQueue, useQueues } from '../support/queue.ts';
 import { useQueueProxies } from '../support/queue-proxy.ts';
 

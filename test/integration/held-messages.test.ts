@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { HOLD, holdMessages } from '../../bin/local/held-messages.ts';
 import { createProgress } from '../../bin/local/progress.ts';
+import { HOLD, holdMessages } from '../../bin/queue/held-messages.ts';
 import { bodies, receiveAll } from '../support/dead-letters.ts';
 import { useQueues } from '../support/queue.ts';
 

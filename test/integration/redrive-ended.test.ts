@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { HOLD } from '../../bin/local/held-messages.ts';
+import { HOLD } from '../../bin/queue/held-messages.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { at, body, drain, redrive } from '../support/dead-letters.ts';

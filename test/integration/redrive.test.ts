@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { toRecord } from '../../bin/local/record.ts';
+import { toRecord } from '../../bin/queue/record.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { bodies, body, drain, giveUp, receiveAll, redrive } from '../support/dead-letters.ts';

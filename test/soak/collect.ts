@@ -1,6 +1,6 @@
 import type { Message } from '@aws-sdk/client-sqs';
-import { receiveUpTo } from '../../bin/local/receive.ts';
-import type { Queue } from '../../bin/local/sqs.ts';
+import type { Queue } from '../../bin/queue/queue.ts';
+import { receiveUpTo } from '../../bin/queue/receive.ts';
 import { DATE_COLUMN, ID_COLUMN } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';

@@ -1,5 +1,5 @@
 import type { Message } from '@aws-sdk/client-sqs';
-import { toRecord } from '../../bin/local/record.ts';
+import { toRecord } from '../../bin/queue/record.ts';
 import { EVENT_TIME_ATTRIBUTE } from '../../lambda/events/identity.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { parseBatch } from '../../lambda/events/parse.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Queue } from '../../bin/local/sqs.ts';
+import type { Queue } from '../../bin/queue/queue.ts';
 
 /** How far the run is, by what the queue says. */
 export interface Gauge {

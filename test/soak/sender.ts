@@ -1,5 +1,5 @@
-import type { OutgoingMessage } from '../../bin/local/outgoing-message.ts';
-import type { Queue } from '../../bin/local/sqs.ts';
+import type { OutgoingMessage } from '../../bin/queue/outgoing-message.ts';
+import type { Queue } from '../../bin/queue/queue.ts';
 import { VizardError } from '../../lambda/errors.ts';
 import type { Gauge } from './gauge.ts';
 import type { SoakMessage } from './messages.ts';

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { createQueueWithDeadLetters, openQueue, type Queue } from '../../bin/local/sqs.ts';
+import { createQueueWithDeadLetters, openQueue, type Queue } from '../../bin/queue/queue.ts';
 import { VizardError } from '../../lambda/errors.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';

@@ -1,4 +1,4 @@
-import type { QueueAddress } from '../../bin/local/queue-client.ts';
+import type { QueueAddress } from '../../bin/queue/client.ts';
 import type { BatchReport } from '../../lambda/ingest.ts';
 import type { LogFields } from '../../lambda/log.ts';
 

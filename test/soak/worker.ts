@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import type { SQSEvent } from 'aws-lambda';
 import { runEventSourceMapping } from '../../bin/local/event-source-mapping.ts';
-import { openQueue } from '../../bin/local/sqs.ts';
+import { openQueue } from '../../bin/queue/queue.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { createFunction } from '../../lambda/function.ts';
 import { describeError } from '../../lambda/log.ts';

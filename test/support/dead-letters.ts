@@ -1,5 +1,5 @@
 import type { Message } from '@aws-sdk/client-sqs';
-import type { Queue } from '../../bin/local/sqs.ts';
+import type { Queue } from '../../bin/queue/queue.ts';
 import type { Cli, CliResult } from './cli.ts';
 import type { TestQueue } from './queue.ts';
 import { KEYSET_JSON, loginEvent } from './records.ts';

@@ -1,7 +1,7 @@
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterEach } from 'vitest';
 import { startQueueServer } from '../../bin/local/queue-server.ts';
-import { createQueueWithDeadLetters, openQueue, type Queue } from '../../bin/local/sqs.ts';
+import { createQueueWithDeadLetters, openQueue, type Queue } from '../../bin/queue/queue.ts';
 
 export interface TestQueue extends Queue {
   readonly queueUrl: string;

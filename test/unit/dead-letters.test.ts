@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { reasonOf } from '../../bin/commands/dead-letters/reason.ts';
 import { renderAge } from '../../bin/commands/dead-letters/render.ts';
 import { attributesShape, bodyShape } from '../../bin/commands/dead-letters/shape.ts';
-import { queueName } from '../../bin/local/queue-name.ts';
+import { queueName } from '../../bin/queue/name.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { loginEvent, record } from '../support/records.ts';
 

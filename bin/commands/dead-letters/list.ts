@@ -1,7 +1,7 @@
-import type { QueueWithDeadLetters } from '../../local/dead-letter-queue.ts';
 import type { QueueOptions } from '../../local/find-queue.ts';
-import { queueName } from '../../local/queue-name.ts';
-import { toRecord } from '../../local/record.ts';
+import type { QueueWithDeadLetters } from '../../queue/dead-letter-queue.ts';
+import { queueName } from '../../queue/name.ts';
+import { toRecord } from '../../queue/record.ts';
 import { type Look, lookThrough, PORTION, sentAt, withDeadLetters } from './look.ts';
 import { earlier, type Reason, type ReasonCount, reasonOf, Tally } from './reason.ts';
 import { ageSeconds, renderAge, renderReason, renderReasons, renderTable, renderUnseen } from './render.ts';

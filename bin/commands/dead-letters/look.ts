@@ -1,12 +1,12 @@
 import type { Message } from '@aws-sdk/client-sqs';
 import type { SQSRecord } from 'aws-lambda';
 import { oldestSentTime } from '../../../lambda/events/identity.ts';
-import { findDeadLetterQueue, type QueueWithDeadLetters } from '../../local/dead-letter-queue.ts';
 import { findQueue, type QueueOptions } from '../../local/find-queue.ts';
-import { type HeldMessages, holdMessages } from '../../local/held-messages.ts';
 import { createProgress } from '../../local/progress.ts';
-import { openQueue } from '../../local/sqs.ts';
 import { onStopRequest } from '../../local/stop.ts';
+import { findDeadLetterQueue, type QueueWithDeadLetters } from '../../queue/dead-letter-queue.ts';
+import { type HeldMessages, holdMessages } from '../../queue/held-messages.ts';
+import { openQueue } from '../../queue/queue.ts';
 
 /** Most bodies in memory at a time; one may have a megabyte. */
 export const PORTION = 100;

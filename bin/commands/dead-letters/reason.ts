@@ -2,7 +2,7 @@ import type { SQSRecord } from 'aws-lambda';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
 import { parseBatch } from '../../../lambda/events/parse.ts';
 import type { FieldCode } from '../../../lambda/events/rejection.ts';
-import { queueName } from '../../local/queue-name.ts';
+import { queueName } from '../../queue/name.ts';
 
 /** Why a message is a dead letter, as far as the present rules tell. Never a value. */
 export interface Reason {

@@ -1,7 +1,7 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import { canAsk, confirm } from '../../local/confirm.ts';
-import type { QueueWithDeadLetters } from '../../local/dead-letter-queue.ts';
 import type { QueueOptions } from '../../local/find-queue.ts';
+import type { QueueWithDeadLetters } from '../../queue/dead-letter-queue.ts';
 import { withDeadLetters } from './look.ts';
 import { STORABLE } from './reason.ts';
 import { ageSeconds, renderReasons, renderUnseen } from './render.ts';

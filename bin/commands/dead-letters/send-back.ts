@@ -1,10 +1,10 @@
 import type { Message } from '@aws-sdk/client-sqs';
 import { EVENT_ID_ATTRIBUTE, EVENT_TIME_ATTRIBUTE } from '../../../lambda/events/identity.ts';
-import type { QueueWithDeadLetters } from '../../local/dead-letter-queue.ts';
-import { type OutgoingMessage, refusalOf } from '../../local/outgoing-message.ts';
-import { queueName } from '../../local/queue-name.ts';
-import { toRecord } from '../../local/record.ts';
-import { openQueue, type SendResult } from '../../local/sqs.ts';
+import type { QueueWithDeadLetters } from '../../queue/dead-letter-queue.ts';
+import { queueName } from '../../queue/name.ts';
+import { type OutgoingMessage, refusalOf } from '../../queue/outgoing-message.ts';
+import { openQueue, type SendResult } from '../../queue/queue.ts';
+import { toRecord } from '../../queue/record.ts';
 import { type Look, lookThrough, PORTION, sentAt } from './look.ts';
 import { type ReasonCount, reasonOf, Tally } from './reason.ts';
 

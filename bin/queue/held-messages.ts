@@ -1,7 +1,7 @@
 import type { Message } from '@aws-sdk/client-sqs';
-import type { Progress } from './progress.ts';
+import type { Progress } from '../local/progress.ts';
+import type { Queue } from './queue.ts';
 import { receiveUpTo } from './receive.ts';
-import type { Queue } from './sqs.ts';
 
 /** Messages of a queue that we look at, and that nobody else gets meanwhile. */
 export interface HeldMessages {

@@ -1,8 +1,8 @@
 import { ListDeadLetterSourceQueuesCommand } from '@aws-sdk/client-sqs';
 import { VizardError } from '../../lambda/errors.ts';
-import { type QueueAddress, queueClient } from './queue-client.ts';
-import { queueName } from './queue-name.ts';
-import { openQueue } from './sqs.ts';
+import { type QueueAddress, queueClient } from './client.ts';
+import { queueName } from './name.ts';
+import { openQueue } from './queue.ts';
 
 /** A queue, and the one that its redrive policy moves failed messages to. */
 export interface QueueWithDeadLetters {

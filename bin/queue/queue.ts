@@ -10,9 +10,9 @@ import {
   SetQueueAttributesCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
+import { clientConfig, type QueueAddress, QueueFailure, queueClient } from './client.ts';
+import { queueName } from './name.ts';
 import { CALL_SIZE, callsOf, type OutgoingMessage, refusalOf } from './outgoing-message.ts';
-import { clientConfig, type QueueAddress, QueueFailure, queueClient } from './queue-client.ts';
-import { queueName } from './queue-name.ts';
 
 /** Calls that are made at a time where there are many. */
 const PARALLEL_CALLS = 20;

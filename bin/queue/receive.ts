@@ -1,5 +1,5 @@
 import type { Message } from '@aws-sdk/client-sqs';
-import type { Queue } from './sqs.ts';
+import type { Queue } from './queue.ts';
 
 /** Parallel receive calls. */
 const RECEIVERS = 5;
