@@ -1,6 +1,6 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { type Deadline, deadlineOf, type InvocationClock } from './deadline.ts';
-import type { VizardError } from './errors.ts';
+import { KeysetFailure, type VizardError } from './errors.ts';
 import type { Masking, TableDeclaration } from './events/declaration.ts';
 import { type BatchReport, ingestBatch } from './ingest.ts';
 import { describeError, type Log, reportFailure } from './log.ts';
@@ -47,12 +47,20 @@ export function createFunction(
 ): IngestFunction {
   const database = openDatabase(login, (code) => log.warn('idle connection lost', { code }));
   const writer = createWriter(declaration, database, log);
-  const masker = maskerOfTheMoment(keyset, (current) => tableMasker(current, masking, declaration));
+  /** A keyset that failed a batch is not taken from a cache again: whoever mends it should not have to wait. */
+  let fresh = false;
+  const masker = maskerOfTheMoment(
+    () => keyset({ fresh }),
+    (current) => tableMasker(current, masking, declaration),
+  );
 
   async function attempt(records: readonly SQSRecord[], deadline: Deadline): Promise<BatchReport> {
     try {
-      return await ingestBatch({ declaration, masker, writer }, records, deadline);
+      const report = await ingestBatch({ declaration, masker, writer }, records, deadline);
+      fresh = false;
+      return report;
     } catch (error) {
+      fresh = error instanceof KeysetFailure;
       const failure = reportFailure(log, error);
       regardless(log, () => observer.failed(failure));
       throw failure;
@@ -86,7 +94,7 @@ function regardless(log: Log, tell: () => void): void {
 
 /** Keys are derived again only when the keyset is another one. */
 function maskerOfTheMoment(
-  source: KeysetSource,
+  source: () => Promise<Keyset>,
   make: (keyset: Keyset) => TableMasker,
 ): () => Promise<TableMasker> {
   let made: { readonly keyset: Keyset; readonly masker: TableMasker } | undefined;

@@ -25,7 +25,7 @@ export const ENV = Object.freeze({
 });
 
 /** What the circuit breaker remembers before it has run for the first time. */
-export const BREAKER_INITIAL_MEMORY = '{"state":"closed"}';
+export const BREAKER_INITIAL_MEMORY = '{"state":"new"}';
 
 /** Postgres roles of a database on AWS; both log in by IAM authentication. */
 export const ROLES = Object.freeze({

@@ -10,7 +10,6 @@ const { database, keyset, masking } = readConfig(process.env);
 /** For the circuit breaker: fails where a batch would fail. */
 export const handler = createWriteProbe(
   loginEvents,
-  // A source of its own for each probe, because what another one has cached says nothing of now.
-  { login: ingestLogin(database), keyset: () => keysetSource(keyset)(), masking },
+  { login: ingestLogin(database), keyset: keysetSource(keyset), masking },
   new Logger(),
 );

@@ -22,7 +22,7 @@ export function createWriteProbe(
   return async (_event, context) => {
     const deadline = deadlineOf(context);
     try {
-      const { mask, key } = tableMasker(await keyset(), masking, declaration);
+      const { mask, key } = tableMasker(await keyset({ fresh: true }), masking, declaration);
       const [chunk] = parseBatch(declaration, [probeRecord(declaration)], 1);
       if (chunk?.events.length !== 1) throw new TypeError('the declaration rejects the event of the probe');
       const row = mask(chunk);

@@ -1,4 +1,3 @@
-import { Duration } from 'aws-cdk-lib';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -50,6 +49,8 @@ export class CircuitBreaker extends Construct {
       },
       encryptionKey,
     });
+    // Lambda would try again beside the next minute, and keep what it cannot run for hours.
+    this.function.function.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: BREAKER_INTERVAL });
     const allow = (actions: string[], resource: string) =>
       this.function.role.addToPolicy(new PolicyStatement({ actions, resources: [resource] }));
     allow(['lambda:GetEventSourceMapping', 'lambda:UpdateEventSourceMapping'], mapping.eventSourceMappingArn);
@@ -64,7 +65,7 @@ export class CircuitBreaker extends Construct {
       schedule: Schedule.rate(BREAKER_INTERVAL),
       // What was missed is made good in the next minute.
       targets: [
-        new LambdaFunction(this.function.function, { retryAttempts: 0, maxEventAge: Duration.minutes(1) }),
+        new LambdaFunction(this.function.function, { retryAttempts: 0, maxEventAge: BREAKER_INTERVAL }),
       ],
     });
     acknowledge(this, {

@@ -162,7 +162,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
       minutes: 5,
       of: 5,
       silence: true,
-      means: 'No messages are received, by the circuit breaker or by hand, or the breaker itself is silent.',
+      means: 'Receiving is stopped, by the circuit breaker or by hand, or the breaker itself is silent.',
       first:
         'see whether DatabaseUnreachable or KeysetUnreachable says why; read the log of the circuit breaker.',
     },
@@ -171,7 +171,8 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
       threshold: 0,
       minutes: 2,
       of: 15,
-      means: 'The keyset cannot be fetched or read. Nothing is masked without it, so nothing is stored.',
+      means:
+        'The keyset cannot be had, or is not the one that wrote the table. So nothing is masked or stored.',
       first: 'look at the code in the log, then at the secret, its key and the endpoint.',
     },
   };

@@ -26,7 +26,7 @@ export function visibilityTimeout(batchingWindow: Duration): Duration {
 /** How often the circuit breaker looks, and so how often a probe tries a write while it is open. */
 export const BREAKER_INTERVAL = Duration.minutes(1);
 
-/** Shorter than that, so that no two look at once. */
+/** Shorter than that, so that hardly ever two look at once. */
 export const BREAKER_TIMEOUT = Duration.seconds(58);
 
 /** Of the probe: less than the breaker waits for it, more than an Aurora cluster takes to resume from zero. */

@@ -66,6 +66,7 @@ export class VizardStack extends Stack {
       FunctionName: ingest.handler.function.functionName,
       MigrationFunctionName: ingest.schema.function.functionName,
       MappingId: ingest.mapping.eventSourceMappingId,
+      ProbeFunctionName: ingest.probe.function.functionName,
       BreakerFunctionName: breaker.function.function.functionName,
       BreakerMemory: breaker.memory.parameterName,
       TopicArn: topic.topicArn,

@@ -8,7 +8,7 @@ import {
 import { PublishCommand, SNSClient } from '@aws-sdk/client-sns';
 import { GetParameterCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import type { Surroundings } from '../breaker/breaker.ts';
-import { formatMemory, parseMemory } from '../breaker/circuit.ts';
+import { formatMemory, type MappingState, parseMemory } from '../breaker/circuit.ts';
 import type { BreakerConfig } from '../config.ts';
 import { AwsFailure } from '../errors.ts';
 import { ENV, METRICS } from '../names.ts';
@@ -52,17 +52,17 @@ export function awsSurroundings(config: BreakerConfig): Surroundings {
       },
     },
     mapping: {
-      async isEnabled() {
+      async state() {
         const { State } = await named('the event source mapping', () =>
           lambda.send(new GetEventSourceMappingCommand({ UUID: mappingId })),
         );
-        return !/^Disabl/.test(State ?? '');
+        return MAPPING_STATES[State ?? ''] ?? 'changing';
       },
       enable: () => enable(true),
       disable: () => enable(false),
     },
     async blockedShares(from, to) {
-      const { MetricDataResults = [] } = await named('the metrics', () =>
+      const { MetricDataResults: [result] = [] } = await named('the metrics', () =>
         cloudWatch.send(
           new GetMetricDataCommand({
             StartTime: new Date(from),
@@ -72,23 +72,28 @@ export function awsSurroundings(config: BreakerConfig): Surroundings {
           }),
         ),
       );
-      return MetricDataResults[0]?.Values ?? [];
+      // Else no figures would pass for no reports.
+      if (result?.StatusCode !== 'Complete') throw unusable('the metrics', result?.StatusCode ?? 'unknown');
+      return result.Values ?? [];
     },
     async probe() {
-      try {
-        const { FunctionError, Payload } = await named('the probe', () =>
-          probing.send(new InvokeCommand({ FunctionName: probeFunction })),
-        );
-        return FunctionError === undefined ? undefined : messageOf(Payload);
-      } catch (error) {
-        return (error as AwsFailure).message;
-      }
+      const { FunctionError, Payload } = await named('the probe', () =>
+        probing.send(new InvokeCommand({ FunctionName: probeFunction })),
+      );
+      return FunctionError === undefined ? undefined : messageOf(Payload);
     },
     async tell(Subject, Message) {
       await named('the topic', () => sns.send(new PublishCommand({ TopicArn: topicArn, Subject, Message })));
     },
   };
 }
+
+/** Others are on their way to one of these. @see https://docs.aws.amazon.com/lambda/latest/api/API_GetEventSourceMapping.html */
+const MAPPING_STATES: Readonly<Record<string, MappingState>> = {
+  Enabled: 'enabled',
+  Disabled: 'disabled',
+  Disabling: 'disabled',
+};
 
 /** The ingest publishes 0 or 1 for each invocation. */
 function blockedShare(service: string) {
@@ -113,7 +118,10 @@ async function named<T>(what: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
-    const code = awsErrorCode(error);
-    throw new AwsFailure(`circuit breaker: ${what} cannot be used (${code})`, code);
+    throw unusable(what, awsErrorCode(error));
   }
+}
+
+function unusable(what: string, code: string): AwsFailure {
+  return new AwsFailure(`circuit breaker: ${what} cannot be used (${code})`, code);
 }

@@ -15,15 +15,13 @@ export function keysetSource(address: KeysetAddress): KeysetSource {
   const { arn, region } = address;
   const secrets = openSecrets(region);
   const parse = parseOnce();
-  return async () => {
+  return async ({ fresh = false } = {}) => {
     try {
-      return parse(await secrets.read(arn, ENV.maskingKeysetSecretArn));
+      return parse(await secrets.read(arn, ENV.maskingKeysetSecretArn, { fresh }));
     } catch (error) {
       if (error instanceof SecretFailure) throw new KeysetFailure(error.message, error.code);
-      if (!(error instanceof KeysetError)) throw error;
-      // Whoever mends the secret should not have to wait for the cache.
-      secrets.forget();
-      throw new KeysetFailure(error.message, 'malformed');
+      if (error instanceof KeysetError) throw new KeysetFailure(error.message, 'malformed');
+      throw error;
     }
   };
 }

@@ -6,14 +6,12 @@ import { awsErrorCode, CLIENT_SETTINGS } from './sdk.ts';
 /** AWS Secrets Manager, with a cache. */
 export interface Secrets {
   /**
-   * The text of a secret, at most five minutes old.
+   * The text of a secret, at most five minutes old, or fresh.
    *
    * @param name of the setting that named the secret, as errors name it
    * @throws SecretFailure
    */
-  read(arn: string, name: string): Promise<string>;
-  /** The next read fetches again. */
-  forget(): void;
+  read(arn: string, name: string, options?: { readonly fresh: boolean }): Promise<string>;
 }
 
 /** Seconds. A key that was rotated is used at the latest then. */
@@ -21,15 +19,11 @@ const MAX_AGE = 300;
 
 /** The SDK is loaded at the first read: a cold start without secrets has no use for it. */
 export function openSecrets(region: string): Secrets {
-  let opened: SecretsProvider | undefined;
-  const open = onceMade(async () => {
-    opened = await openProvider(region);
-    return opened;
-  });
+  const open = onceMade(() => openProvider(region));
   return {
-    async read(arn, name) {
+    async read(arn, name, { fresh } = { fresh: false }) {
       const provider = await open();
-      const text = await provider.get(arn, { maxAge: MAX_AGE }).catch((error: unknown) => {
+      const text = await provider.get(arn, { maxAge: MAX_AGE, forceFetch: fresh }).catch((error: unknown) => {
         // Powertools wraps what the SDK threw.
         throw unreadable(name, awsErrorCode((error as { cause?: unknown }).cause));
       });
@@ -38,9 +32,6 @@ export function openSecrets(region: string): Secrets {
         `${name}: expected a secret that is text, got ${text === undefined ? 'an empty one' : 'bytes'}; store text`,
         'type',
       );
-    },
-    forget() {
-      opened?.clearCache();
     },
   };
 }

@@ -1,16 +1,25 @@
 import { VizardError } from '../errors.ts';
 
-/** Messages are received; or they are not, and wait in the queue. Times are milliseconds since 1970 UTC. */
-export type Memory = Closed | Open;
+/** What the breaker remembers from one minute to the next. Times are milliseconds since 1970 UTC. */
+export type Memory = New | Closed | Open;
 
+/** It has not run yet, or a deployment has written its memory anew: how things are says what it was. */
+export interface New {
+  readonly state: 'new';
+}
+
+/** Messages are received, unless a person has disabled the mapping. */
 export interface Closed {
   readonly state: 'closed';
   /** When it closed; 0 when it never was open. */
   readonly since: number;
   /** How often, until then, it had opened again soon after it had closed. */
   readonly reopenings: number;
+  /** When people were told last that nothing is received, or that it is again. */
+  readonly toldAt: number;
 }
 
+/** Messages are left in the queue. */
 export interface Open {
   readonly state: 'open';
   /** When it opened. */
@@ -18,9 +27,14 @@ export interface Open {
   readonly reopenings: number;
   /** Probes that went well since the last one that did not. */
   readonly goodProbes: number;
-  /** When people were told last. */
+  /** When it had the mapping enabled; 0 when it has not. */
+  readonly enabledAt: number;
+  /** When people were told last; 0 when they do not know yet. */
   readonly toldAt: number;
 }
+
+/** The event source mapping, as it is; `changing` while AWS is at it. */
+export type MappingState = 'enabled' | 'disabled' | 'changing';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -30,8 +44,8 @@ const WINDOW = 15 * MINUTE;
 const BLOCKED_MINUTES = 2;
 /** Soon after it closed: what it had opened for is not over, and has cost receives. */
 const BLOCKED_MINUTES_AGAIN = 1;
-/** Of a minute's invocations. Where it is always a little less, one message in 100,000 is unlucky in all of five receives. */
-const MANY = 0.1;
+/** Of a minute's invocations. Where it is always a little less, one message in 1,000 is unlucky in all of five receives. */
+const MANY = 0.25;
 /** Good probes in a row that close it, when it opened after a quiet time. A minute each. */
 const FEWEST_PROBES = 1;
 /** Each reopening asks for more of them, so that a database that comes and goes costs a message few of its receives. */
@@ -55,27 +69,32 @@ export function mustOpen(memory: Closed, shares: readonly number[], now: number)
   return blocked >= (hasJustClosed(memory, now) ? BLOCKED_MINUTES_AGAIN : BLOCKED_MINUTES);
 }
 
-/** @returns the breaker opened */
+/** What it is without a memory of its own. A mapping that is disabled then is probed for and enabled, not forgotten. */
+export function adopt(memory: Memory, mapping: MappingState, now: number): Closed | Open {
+  if (memory.state !== 'new') return memory;
+  return mapping === 'disabled'
+    ? { state: 'open', since: now, reopenings: 0, goodProbes: 0, enabledAt: 0, toldAt: 0 }
+    : { state: 'closed', since: 0, reopenings: 0, toldAt: 0 };
+}
+
+/** @returns the breaker opened, which nobody knows yet */
 export function opened(memory: Closed, now: number): Open {
   const reopenings = hasJustClosed(memory, now) ? memory.reopenings + 1 : 0;
-  return { state: 'open', since: now, reopenings, goodProbes: 0, toldAt: now };
+  return { state: 'open', since: now, reopenings, goodProbes: 0, enabledAt: 0, toldAt: 0 };
+}
+
+/** @returns the breaker closed since it had the mapping enabled: what is reported from then on counts */
+export function closed({ enabledAt, reopenings }: Open, now: number): Closed {
+  return { state: 'closed', since: enabledAt, reopenings, toldAt: now };
 }
 
 function hasJustClosed({ since }: Closed, now: number): boolean {
   return now - since < HOUR;
 }
 
-/** @returns the breaker after a probe that went well: closed, where it was the last that it waited for */
-export function afterGoodProbe(memory: Open, now: number): Memory {
-  const goodProbes = memory.goodProbes + 1;
-  return goodProbes < probesNeeded(memory)
-    ? { ...memory, goodProbes }
-    : { state: 'closed', since: now, reopenings: memory.reopenings };
-}
-
-/** @returns the breaker after a probe that failed */
-export function afterBadProbe(memory: Open): Open {
-  return { ...memory, goodProbes: 0 };
+/** Whether as many probes went well in a row as it takes. */
+export function mayClose(memory: Open): boolean {
+  return memory.goodProbes >= probesNeeded(memory);
 }
 
 /** How many good probes in a row close it. */
@@ -83,8 +102,8 @@ export function probesNeeded({ reopenings }: Open): number {
   return Math.min(MOST_PROBES, FEWEST_PROBES * PROBES_FACTOR ** reopenings);
 }
 
-/** Whether people have to be told again that it is open: every hour. */
-export function isReminderDue({ toldAt }: Open, now: number): boolean {
+/** Whether people have to be told, for the first time or again: every hour. */
+export function isNoticeDue({ toldAt }: Closed | Open, now: number): boolean {
   return now - toldAt >= HOUR;
 }
 
@@ -95,19 +114,22 @@ export function formatMemory(memory: Memory): string {
   );
 }
 
-const TIMES: ReadonlySet<string> = new Set(['since', 'toldAt'] satisfies (keyof Open)[]);
+const TIMES: ReadonlySet<string> = new Set(['since', 'enabledAt', 'toldAt'] satisfies (keyof Open)[]);
 
 /**
  * @param source where it is kept, as the error names it
  * @throws VizardError
  */
 export function parseMemory(text: string, source: string): Memory {
-  const { state, since, toldAt, reopenings, goodProbes } = members(text);
-  const counts = { since: time(since), reopenings: count(reopenings) };
+  const { state, since, enabledAt, toldAt, reopenings, goodProbes } = members(text);
+  const counts = { since: time(since), reopenings: count(reopenings), toldAt: time(toldAt) };
+  if (state === 'new') return { state };
   if (state === 'closed') return { state, ...counts };
-  if (state === 'open') return { state, ...counts, goodProbes: count(goodProbes), toldAt: time(toldAt) };
+  if (state === 'open') {
+    return { state, ...counts, goodProbes: count(goodProbes), enabledAt: time(enabledAt) };
+  }
   throw new VizardError(
-    `${source}: expected {"state":"closed"} or {"state":"open"}, got ${text.length} other characters; write one of them`,
+    `${source}: expected {"state":"new"}, "closed" or "open", got ${text.length} other characters; write one of them`,
   );
 }
 

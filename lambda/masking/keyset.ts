@@ -29,7 +29,12 @@ export interface Keyset {
  *
  * @throws KeysetFailure where it can't be had now
  */
-export type KeysetSource = () => Promise<Keyset>;
+export type KeysetSource = (options?: KeysetOptions) => Promise<Keyset>;
+
+export interface KeysetOptions {
+  /** Not from a cache. @default false */
+  readonly fresh?: boolean;
+}
 
 /**
  * Reads a keyset: a flat JSON object like `{"primary":"k1","k1":"<material>"}`. `primary` names the key of new

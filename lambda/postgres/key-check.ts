@@ -47,7 +47,11 @@ export async function checkKey(
  *
  * @throws KeysetFailure where the table was written with another key of the same name
  */
-async function claimKey(client: ClientBase, declaration: TableDeclaration, key: KeyProof): Promise<void> {
+export async function claimKey(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  key: KeyProof,
+): Promise<void> {
   if (await checkKey(client, declaration, key)) return;
   await client.query(
     `INSERT INTO ${keysTable(declaration)} (kid, proof) VALUES ($1, $2) ON CONFLICT (kid) DO NOTHING`,

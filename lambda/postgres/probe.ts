@@ -6,7 +6,7 @@ import type { KeyProof } from '../masking/key-proof.ts';
 import type { StorableChunk } from '../masking/table-masker.ts';
 import { copyInto, copyLines, copyStatement } from './copy.ts';
 import { insertRows, insertStatement } from './insert.ts';
-import { checkKey } from './key-check.ts';
+import { claimKey } from './key-check.ts';
 import { sortRows } from './rows.ts';
 import { classify } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
@@ -36,8 +36,8 @@ export async function probeWrite(
 ): Promise<void> {
   const timeout = Math.max(1, Math.floor(Math.min(STATEMENT_TIMEOUT, deadline.remaining() / 2)));
   await client.query(`BEGIN; SET LOCAL statement_timeout = ${timeout}`);
-  await checkKey(client, declaration, key);
   await client.query('SAVEPOINT probe');
+  await claimKey(client, declaration, key);
   try {
     const copied = await copyInto(client, copyStatement(declaration), [copyLines(row)]);
     if (copied !== 1) throw new DatabaseFailure('the table takes no row: a trigger drops it', 'copy');
@@ -45,6 +45,6 @@ export async function probeWrite(
   } catch (error) {
     if (classify(error, idempotencyIndex(declaration)) !== 'row') throw error;
   }
-  // The row goes, but what was written of it has to reach the disk, and a standby where one is waited for.
+  // Row and claim go, but what was written of them has to reach the disk, and a standby where one is waited for.
   await client.query('ROLLBACK TO SAVEPOINT probe; COMMIT');
 }

@@ -181,8 +181,10 @@ describe('a deployment', () => {
 
     proxy.behave('pass');
     await breaker.tick();
-
     expect(await breaker.mappingState()).toBe('Enabled');
+    // It looks whether AWS has done what it asked for.
+    await breaker.tick();
+
     const stored = `SELECT user_id FROM user_logins WHERE user_id LIKE 'during the outage %'`;
     await vi.waitFor(
       async () =>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { MappingState } from '../../lambda/breaker/circuit.ts';
 import { DAY, HOUR, MINUTE, SECOND } from '../simulation/clock.ts';
 import type { Scenario } from '../simulation/simulation.ts';
 import { evenly, hours, START, useStage } from '../simulation/stage.ts';
@@ -70,7 +71,7 @@ describe('an outage of the database', () => {
   it(
     'leaves the mapping to the person who has disabled it',
     async () => {
-      let wasEnabled: boolean | undefined;
+      let state: MappingState | undefined;
       const scenario: Scenario = {
         traffic: evenly(MINUTE, 6 * HOUR),
         absences: [hours(2, 3)],
@@ -79,15 +80,17 @@ describe('an outage of the database', () => {
           await clock.until(START + HOUR);
           mapping.setEnabled(false);
           await clock.until(START + 4 * HOUR);
-          wasEnabled = mapping.isEnabled();
+          state = mapping.state();
           mapping.setEnabled(true);
         },
       };
 
       const outcome = await play('3 hours disabled by a person', scenario);
 
-      expect(wasEnabled).toBe(false);
-      expect(outcome).toMatchObject({ opened: 0, told: [], mostReceives: 1 });
+      expect(state).toBe('disabled');
+      expect(outcome).toMatchObject({ opened: 0, mostReceives: 1 });
+      // At once, and every hour.
+      expect(new Set(outcome.told)).toEqual(new Set(['Vizard: no messages are received']));
       await expectExactlyOnce(scenario, outcome);
     },
     TIME,

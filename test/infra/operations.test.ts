@@ -50,6 +50,13 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
     },
   );
 
+  it('the runbook names no output that there is not', () => {
+    const named = new Set([...RUNBOOK.matchAll(/\$([A-Z]\w*)/g)].map(([, name]) => name));
+    const outputs = Object.keys(stack.findOutputs('*'));
+
+    expect([...named].filter((name) => !outputs.includes(name!))).toEqual([]);
+  });
+
   it('alarms may publish to the topic', () => {
     const { Properties } = resource(stack, 'AWS::SNS::TopicPolicy', 'AlarmsTopicPolicy');
 
@@ -84,6 +91,12 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
       EvaluationPeriods: 5,
       DatapointsToAlarm: 5,
     });
+  });
+
+  it('a minute of the circuit breaker that fails is not tried again beside the next one', () => {
+    const { Properties } = resource(stack, 'AWS::Lambda::EventInvokeConfig', 'Breaker');
+
+    expect(Properties).toMatchObject({ MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 });
   });
 
   it('the dashboard reads from top to bottom', () => {

@@ -171,6 +171,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
       'KeysetSecretArn',
       'MappingId',
       'MigrationFunctionName',
+      'ProbeFunctionName',
       'QueueArn',
       'QueueUrl',
       'TopicArn',

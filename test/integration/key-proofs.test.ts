@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { keysetSource } from '../../lambda/aws/keyset.ts';
 import type { MaskedColumn, TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { proveKey } from '../../lambda/masking/key-proof.ts';
@@ -7,6 +8,7 @@ import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { unmask } from '../../lambda/masking/masker.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
+import { REGION, secretArn, useAwsServer } from '../support/aws-server.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { type FunctionOptions, type FunctionUnderTest, useFunctions } from '../support/function.ts';
@@ -19,6 +21,9 @@ const database = useDatabase();
 const createFunction = useFunctions();
 const createQueue = useQueues();
 const createCli = useCli();
+const aws = useAwsServer();
+
+const ARN = secretArn('keyset');
 
 const MATERIAL = 'CANARY-MATERIAL'.padEnd(43, 'm');
 const OTHER_MATERIAL = 'CANARY-OTHER-MATERIAL'.padEnd(43, 'm');
@@ -206,6 +211,21 @@ describe('an environment with other material under the name of the key', () => {
     const [token = ''] = (await claims()).map(({ proof }) => proof.slice('h1~k1~'.length));
     expect(run.output).not.toContain(token);
     expect(await database.count()).toBe(3);
+  });
+
+  it('that was fetched and is cached stores as soon as the secret is mended', async () => {
+    await environment(FIRST).invoke(records(3));
+    aws.secrets.set(ARN, OTHER);
+    const keysetSourceOfSecret = keysetSource({ kind: 'secret', arn: ARN, region: REGION });
+    const { invoke } = createFunction({ databaseUrl: database.url, keysetSource: keysetSourceOfSecret });
+    await expect(invoke(records(3))).rejects.toThrow(WRONG_KEY);
+
+    aws.secrets.set(ARN, FIRST);
+
+    expect(await invoke(records(3))).toEqual([]);
+    await invoke(records(3));
+    // Once wrong, once mended, and then from the cache again.
+    expect(aws.requests).toHaveLength(2);
   });
 
   it('is found out under another scheme than the table was written in', async () => {

@@ -99,7 +99,7 @@ describe('a keyset', () => {
 
     aws.secrets.set(ARN, KEYSET_JSON);
 
-    expect((await source()).primary).toBe('k1');
+    expect((await source({ fresh: true })).primary).toBe('k1');
   });
 
   it('that could not be read is asked for again at the next invocation', async () => {

@@ -40,7 +40,7 @@ export function createBreaker(
 
   function remember(next: string): void {
     const [before, after] = [parseMemory(text, 'before'), parseMemory(next, 'after')];
-    if (before.state === 'closed' && after.state === 'open') opened++;
+    if (before.state !== 'open' && after.state === 'open') opened++;
     if (before.state === 'open' && after.state === 'closed') closedAt = clock.now();
     text = next;
   }
@@ -61,7 +61,7 @@ export function createBreaker(
       write: (memory) => call(() => remember(formatMemory(memory))),
     },
     mapping: {
-      isEnabled: () => call(() => mapping.isEnabled()),
+      state: () => call(() => mapping.state()),
       enable: () => call(() => mapping.setEnabled(true)),
       disable: () => call(() => mapping.setEnabled(false)),
     },

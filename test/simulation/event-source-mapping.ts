@@ -1,11 +1,12 @@
+import type { MappingState } from '../../lambda/breaker/circuit.ts';
 import { AwsFailure } from '../../lambda/errors.ts';
 import { SECOND, type VirtualClock } from './clock.ts';
 import type { SimulatedQueue } from './queue.ts';
 
 /** Lambda's poller for a queue. */
 export interface SimulatedMapping {
-  /** What GetEventSourceMapping says: enabled, or about to be. */
-  isEnabled(): boolean;
+  /** What GetEventSourceMapping says. */
+  state(): MappingState;
   /** @throws AwsFailure while an earlier change is still going on, as Lambda does */
   setEnabled(enabled: boolean): void;
   /** No batch is being collected or processed. */
@@ -27,7 +28,7 @@ export interface MappingSettings {
  * it takes time; what one sees is some seconds to some tens of seconds. Milliseconds.
  */
 const CHANGE_TIME = 60 * SECOND;
-/** Messages a second that one batch can be collected with. AWS says none; a hundred calls of ten messages each. */
+/** Messages a second that come into one batch: a hundred calls of ten. AWS names a figure for provisioned pollers only, ten calls. */
 const COLLECTED = 1_000;
 
 interface Batch {
@@ -91,7 +92,7 @@ export function createMapping(
   });
 
   return {
-    isEnabled: () => enabled,
+    state: () => (!enabled ? 'disabled' : isChanging() ? 'changing' : 'enabled'),
     setEnabled(wanted) {
       if (isChanging()) throw new AwsFailure('the mapping is being changed', 'ResourceInUseException');
       if (wanted === enabled) return;

@@ -14,6 +14,8 @@ export interface AwsModel {
   disabledBy(): Disabler | undefined;
   /** Somebody else changes the mapping. */
   person(enabled: boolean): void;
+  /** A deployment writes the memory of the template. */
+  deploy(): void;
   /** Subjects of what people were told. */
   readonly told: string[];
   /** What was called in the last minute, in its order. */
@@ -36,7 +38,7 @@ export interface Minute {
 
 /** @param violated told when the mapping is enabled although it must not be */
 export function createAwsModel(violated: (rule: string) => void): AwsModel {
-  let text: string = BREAKER_INITIAL_MEMORY;
+  let text: string = formatMemory({ state: 'closed', since: 0, reopenings: 0, toldAt: 0 });
   let disabledBy: Disabler | undefined;
   let minute: Minute = { blocked: 0, probeSucceeds: true, fates: [] };
   const told: string[] = [];
@@ -67,7 +69,7 @@ export function createAwsModel(violated: (rule: string) => void): AwsModel {
           }),
       },
       mapping: {
-        isEnabled: () => call('isEnabled', () => disabledBy === undefined),
+        state: () => call('state', () => (disabledBy === undefined ? 'enabled' : 'disabled')),
         enable: () => call('enable', enable),
         disable: () =>
           call('disable', () => {
@@ -76,10 +78,10 @@ export function createAwsModel(violated: (rule: string) => void): AwsModel {
       },
       blockedShares: (from, to) =>
         call('blockedShares', () => new Array<number>((to - from) / 60_000).fill(minute.blocked)),
-      async probe() {
-        calls.push('probe');
-        return minute.probeSucceeds ? undefined : 'the database cannot be reached (ECONNREFUSED)';
-      },
+      probe: () =>
+        call('probe', () =>
+          minute.probeSucceeds ? undefined : 'the database cannot be reached (ECONNREFUSED)',
+        ),
       tell: (subject) =>
         call('tell', () => void told.push(subject), minute.tellFails === true ? 'fails' : undefined),
     },
@@ -87,6 +89,9 @@ export function createAwsModel(violated: (rule: string) => void): AwsModel {
     disabledBy: () => disabledBy,
     person(enabled) {
       disabledBy = enabled ? undefined : (disabledBy ?? 'person');
+    },
+    deploy() {
+      text = BREAKER_INITIAL_MEMORY;
     },
     told,
     calls,

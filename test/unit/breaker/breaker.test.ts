@@ -55,38 +55,98 @@ describe('the circuit breaker', () => {
 
     expect(await play(AWAY)).toEqual({ stopped: true, opened: true, closed: false });
 
-    expect(calls).toEqual(['read', 'isEnabled', 'blockedShares', 'write', 'disable', 'tell']);
+    expect(calls).toEqual(['read', 'state', 'blockedShares', 'write', 'disable', 'tell', 'write']);
     expect(told).toEqual(['Vizard: circuit breaker opened']);
     expect([memory().state, disabledBy()]).toEqual(['open', 'breaker']);
   });
 
-  it('probes while it is open, and enables the mapping when a probe succeeds, before it forgets', async () => {
-    const { play, calls, told, memory, disabledBy, log } = createRun();
+  it('probes while it is open, enables the mapping when a probe succeeds, and forgets when that is done', async () => {
+    const { play, calls, told, memory, disabledBy } = createRun();
     await play(AWAY);
 
     expect(await play(AWAY)).toEqual({ stopped: true, opened: false, closed: false });
-    expect([...calls, disabledBy()]).toEqual(['read', 'isEnabled', 'probe', 'breaker']);
+    expect([...calls, disabledBy()]).toEqual(['read', 'state', 'probe', 'breaker']);
+    expect(await play(BACK)).toEqual({ stopped: true, opened: false, closed: false });
+    expect(calls).toEqual(['read', 'state', 'probe', 'write', 'enable']);
+    expect([memory().state, disabledBy()]).toEqual(['open', undefined]);
     expect(await play(BACK)).toEqual({ stopped: false, opened: false, closed: true });
 
-    expect(calls).toEqual(['read', 'isEnabled', 'probe', 'enable', 'write', 'tell']);
+    expect(calls).toEqual(['read', 'state', 'write', 'tell']);
     expect([memory().state, disabledBy()]).toEqual(['closed', undefined]);
     expect(told.at(-1)).toBe('Vizard: circuit breaker closed');
-    expect(log).toEqual([]);
   });
 
   it('does nothing while all goes well', async () => {
     const { play, calls } = createRun();
 
     expect(await play(WELL)).toEqual({ stopped: false, opened: false, closed: false });
-    expect(calls).toEqual(['read', 'isEnabled', 'blockedShares']);
+    expect(calls).toEqual(['read', 'state', 'blockedShares']);
   });
 
-  it('leaves a mapping that a person has disabled, and says that nothing is received', async () => {
-    const { play, person, calls, disabledBy } = createRun();
+  it('leaves a mapping that a person has disabled, and says every hour that nothing is received', async () => {
+    const { play, person, told, disabledBy } = createRun();
     person(false);
 
-    expect(await play(AWAY)).toEqual({ stopped: true, opened: false, closed: false });
-    expect([...calls, disabledBy()]).toEqual(['read', 'isEnabled', 'person']);
+    for (let minute = 0; minute <= 120; minute++) {
+      expect(await play(AWAY)).toEqual({ stopped: true, opened: false, closed: false });
+    }
+
+    expect(told).toEqual(new Array(3).fill('Vizard: no messages are received'));
+    expect(disabledBy()).toBe('person');
+  });
+
+  it('goes on with what it did when a deployment takes its memory from it', async () => {
+    const { play, deploy, told, memory, disabledBy } = createRun();
+    await play(AWAY);
+    deploy();
+
+    await play(AWAY);
+    expect([memory().state, disabledBy()]).toEqual(['open', 'breaker']);
+    await play(BACK);
+    await play(BACK);
+
+    expect([memory().state, disabledBy()]).toEqual(['closed', undefined]);
+    expect(told).toEqual([
+      ...new Array(2).fill('Vizard: circuit breaker opened'),
+      'Vizard: circuit breaker closed',
+    ]);
+  });
+
+  it('takes a probe that could not be asked neither for a good one nor for a bad one', async () => {
+    const { play, memory } = createRun();
+    await play(AWAY);
+    await play(BACK);
+    await play(BACK);
+    // Open again, and wanting more probes than one.
+    await play(AWAY, 3 * MINUTE);
+    await play(BACK);
+    expect(memory()).toMatchObject({ goodProbes: 1 });
+
+    await play({ ...BACK, fates: failing(2, 'fails') });
+
+    expect(memory()).toMatchObject({ state: 'open', goodProbes: 1 });
+  });
+
+  it('enables the mapping again where AWS took that back', async () => {
+    const { play, person, memory, disabledBy } = createRun();
+    await play(AWAY);
+    await play(BACK);
+    person(false);
+
+    await play(BACK);
+    await play(BACK);
+
+    expect([memory().state, disabledBy()]).toEqual(['closed', undefined]);
+  });
+
+  it('tells people in the next minute where they could not be told', async () => {
+    const { play, told, memory } = createRun();
+
+    expect(await play({ ...AWAY, tellFails: true })).toEqual({ stopped: true, opened: false, closed: false });
+    expect(await play(AWAY)).toEqual({ stopped: true, opened: true, closed: false });
+
+    expect(told).toEqual(['Vizard: circuit breaker opened']);
+    expect(memory().state).toBe('open');
   });
 
   it('disables the mapping again where a person has enabled it before a probe succeeded', async () => {
@@ -112,17 +172,20 @@ describe('the circuit breaker', () => {
     expect([memory().state, disabledBy()]).toEqual(['open', 'breaker']);
   });
 
-  it.each<[string, number, CallFate]>([
-    ['before the mapping was enabled', 3, 'fails'],
-    ['when the mapping was enabled', 3, 'fails afterwards'],
-    ['before it was remembered', 4, 'fails'],
-    ['when it was remembered', 4, 'fails afterwards'],
-  ])('makes good in the next minute a closing that was cut off %s', async (_, index, fate) => {
+  it.each<[string, number, number, CallFate]>([
+    ['before the probe was remembered', 1, 3, 'fails'],
+    ['when the probe was remembered', 1, 3, 'fails afterwards'],
+    ['before the mapping was enabled', 1, 4, 'fails'],
+    ['when the mapping was enabled', 1, 4, 'fails afterwards'],
+    ['before it was forgotten', 2, 2, 'fails'],
+    ['when it was forgotten', 2, 2, 'fails afterwards'],
+  ])('makes good in the next minutes a closing that was cut off %s', async (_, minute, index, fate) => {
     const { play, memory, disabledBy } = createRun();
     await play(AWAY);
 
+    for (let i = 1; i < minute; i++) await play(BACK);
     expect(await play({ ...BACK, fates: failing(index, fate) })).toBeUndefined();
-    await play(BACK);
+    for (let i = 0; i < 3; i++) await play({ ...BACK, blocked: 0 });
 
     expect([memory().state, disabledBy()]).toEqual(['closed', undefined]);
   });
@@ -185,20 +248,21 @@ describe('whatever calls fail and whatever people do', () => {
         const wanted = memory.state === 'open' ? probesNeeded(memory) : 0;
         fc.pre(!isLeftToPerson(run));
 
-        for (let minute = 0; minute < wanted + 2; minute++) await run.play(WELL);
+        for (let minute = 0; minute < wanted + 3; minute++) await run.play(WELL);
 
         expect([run.disabledBy(), run.memory().state]).toEqual([undefined, 'closed']);
       }),
       { numRuns: 200 },
     ));
 
-  it('nothing is received from the first minute on in which calls succeed and nothing is stored', () =>
+  it('nothing is received as soon as calls succeed and nothing is stored, be it just about to close', () =>
     fc.assert(
       fc.asyncProperty(steps, async (steps) => {
         const run = createRun();
         for (const step of steps) await playStep(run, step);
         const isLeft = isLeftToPerson(run);
 
+        await run.play(AWAY);
         const tick = await run.play(AWAY, 3 * MINUTE);
 
         expect(tick?.stopped).toBe(true);
@@ -208,14 +272,15 @@ describe('whatever calls fail and whatever people do', () => {
       { numRuns: 200 },
     ));
 
-  it('nothing depends on whether people can be told', () =>
+  it('nothing depends on whether people can be told, but what they know', () =>
     fc.assert(
       fc.asyncProperty(steps, async (steps) => {
         const [told, untold] = [createRun(), createRun()];
         for (const step of steps) {
-          const tick = await playStep(told, step);
-          expect(await playStep(untold, { ...step, tellFails: true })).toEqual(tick);
-          expect([untold.memory(), untold.disabledBy()]).toEqual([told.memory(), told.disabledBy()]);
+          await playStep(told, { ...step, fates: [] });
+          await playStep(untold, { ...step, fates: [], tellFails: true });
+          expect({ ...untold.memory(), toldAt: 0 }).toEqual({ ...told.memory(), toldAt: 0 });
+          expect(untold.disabledBy()).toEqual(told.disabledBy());
         }
         expect(untold.told).toEqual([]);
       }),
@@ -226,14 +291,14 @@ describe('whatever calls fail and whatever people do', () => {
 describe('people are told again', () => {
   const REMINDER = 'Vizard: circuit breaker still open';
 
-  it('at most once an hour, whatever fails', () =>
+  it('at most once an hour', () =>
     fc.assert(
       fc.asyncProperty(steps, async (steps) => {
         const run = createRun();
         let last = Number.NEGATIVE_INFINITY;
         for (const step of steps) {
           const before = run.told.length;
-          await playStep(run, step);
+          await playStep(run, { ...step, fates: [] });
           for (const subject of run.told.slice(before)) {
             if (subject === REMINDER) expect(run.now() - last).toBeGreaterThanOrEqual(HOUR);
             last = run.now();
