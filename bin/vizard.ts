@@ -110,4 +110,16 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+/** Whoever reads may stop reading; what is under way is finished all the same, and nothing is left held. */
+function surviveClosedPipes(): void {
+  process.stderr.on('error', () => {});
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') return;
+    process.stderr.write(`vizard: standard output cannot be written (${code}); see where it goes\n`);
+    process.exitCode = USAGE;
+  });
+}
+
+surviveClosedPipes();
+const exitCode = await main();
+process.exitCode ??= exitCode;
