@@ -21,6 +21,11 @@ function url(text: string): string {
   return text;
 }
 
+function directory(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Expected the name of a directory.');
+  return text;
+}
+
 export const queueUrl = () => new Option('--queue-url <url>', 'an existing queue').argParser(url);
 export const endpointUrl = () =>
   new Option('--endpoint-url <url>', 'where that queue is, on an emulator').argParser(url);
@@ -29,7 +34,9 @@ export const databaseUrl = () =>
     parseDatabaseUrl(text, '--database-url'),
   );
 export const dataDir = () =>
-  new Option('--data-dir <dir>', 'where embedded database, queue and keyset are kept between runs');
+  new Option('--data-dir <dir>', 'where embedded database, queue and keyset are kept between runs').argParser(
+    directory,
+  );
 export const json = () => new Option('--json', 'one JSON object on standard output').default(false);
 export const maxReceiveCount = () =>
   new Option('--max-receive-count <n>', 'receives after which a message that fails is dead-lettered')

@@ -1,6 +1,6 @@
 import { DatabaseFailure, VizardError } from '../../lambda/errors.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { isKept, readInstance } from '../local/instance.ts';
+import { databaseAnswers, isDatabaseKept, readInstance } from '../local/instance.ts';
 import { startPostgres } from '../local/postgres.ts';
 import { readTable, renderTable } from '../local/view.ts';
 
@@ -30,13 +30,17 @@ async function findDatabase({
   databaseUrl,
   dataDir,
 }: ShowOptions): Promise<{ url: string; stop?: () => Promise<void> }> {
+  if (databaseUrl !== undefined && dataDir !== undefined)
+    throw new VizardError(
+      '--database-url and --data-dir exclude each other: each names a database; give one of them',
+    );
   if (databaseUrl !== undefined) return { url: databaseUrl };
-  const running = await readInstance(dataDir);
-  if (running !== undefined) return { url: running.databaseUrl };
-  if (dataDir !== undefined && isKept(dataDir)) return startPostgres({ directory: dataDir });
+  const running = readInstance(dataDir);
+  if (running !== undefined && (await databaseAnswers(running))) return { url: running.databaseUrl };
+  if (dataDir !== undefined && isDatabaseKept(dataDir)) return startPostgres({ directory: dataDir });
   throw new VizardError(
     dataDir === undefined
       ? 'no running instance found; start one with `npm start -- --follow`, or name --data-dir or --database-url'
-      : `nothing is kept in ${dataDir}; start an instance there with \`npm start -- --data-dir ${dataDir}\``,
+      : `no database is kept in ${dataDir}; start an instance there with \`npm start -- --data-dir ${dataDir}\``,
   );
 }

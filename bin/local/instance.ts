@@ -7,7 +7,7 @@ import type { QueueAddress } from '../queue/client.ts';
 import { createQueueWithDeadLetters } from '../queue/queue.ts';
 import { VISIBILITY_TIMEOUT } from './event-source-mapping.ts';
 import { startPostgres } from './postgres.ts';
-import { startQueueServer } from './queue-server.ts';
+import { keepsQueues, startQueueServer } from './queue-server.ts';
 
 /** Name of the embedded queue, as the exercise has it. */
 const QUEUE_NAME = 'login-queue';
@@ -37,9 +37,7 @@ export interface ServerOptions {
 export async function startServers(options: ServerOptions): Promise<Servers> {
   const { dataDir } = options;
   if (dataDir !== undefined) {
-    const running = await readInstance(dataDir);
-    if (running !== undefined)
-      throw new VizardError(`${dataDir} is in use by process ${running.pid}; stop it first`);
+    await requireUnused(dataDir);
     mkdirSync(dataDir, { recursive: true });
   }
   const starting = [
@@ -67,10 +65,19 @@ export async function startServers(options: ServerOptions): Promise<Servers> {
   return {
     ...servers,
     async stop() {
-      if ((await readInstance(dataDir))?.pid === process.pid) rmSync(instanceFile(dataDir), { force: true });
+      if (readInstance(dataDir)?.pid === process.pid) rmSync(instanceFile(dataDir), { force: true });
       await stop();
     },
   };
+}
+
+/** One of the two servers is enough: an instance goes on through an outage of the other. */
+async function requireUnused(dataDir: string): Promise<void> {
+  const running = readInstance(dataDir);
+  // In a container, one that was killed and the next one often have the same process number.
+  if (running === undefined || running.pid === process.pid) return;
+  if ((await queueAnswers(running)) || (await databaseAnswers(running)))
+    throw new VizardError(`${dataDir} is in use by process ${running.pid}; stop it first`);
 }
 
 async function embeddedQueue({
@@ -78,7 +85,7 @@ async function embeddedQueue({
   maxReceiveCount,
 }: Pick<ServerOptions, 'dataDir' | 'maxReceiveCount'>): Promise<QueueAddress & { stop(): Promise<void> }> {
   const { endpointUrl, stop } = await startQueueServer(
-    dataDir === undefined ? undefined : join(dataDir, 'queue'),
+    dataDir === undefined ? undefined : queueDirectory(dataDir),
   );
   try {
     const settings = { maxReceiveCount, visibilityTimeoutSeconds: VISIBILITY_TIMEOUT };
@@ -92,7 +99,7 @@ async function embeddedQueue({
 
 /** The embedded queue that a run has kept in a directory, alone. */
 export async function keptQueue(dataDir: string): Promise<QueueAddress & { stop(): Promise<void> }> {
-  const { endpointUrl, stop } = await startQueueServer(join(dataDir, 'queue'));
+  const { endpointUrl, stop } = await startQueueServer(queueDirectory(dataDir));
   return { queueUrl: `${endpointUrl}/${ACCOUNT}/${QUEUE_NAME}`, endpointUrl, stop };
 }
 
@@ -112,19 +119,28 @@ function announce(dataDir: string | undefined, instance: Instance): void {
   } catch {}
 }
 
-/** The instance that runs on a directory, or, without one, the one last started from this working directory. */
-export async function readInstance(dataDir?: string): Promise<Instance | undefined> {
-  let instance: Instance;
+/**
+ * The instance that was last started on a directory, or, without one, from this working directory, unless its process
+ * has ended. Another process may have got the number of one that was killed: see whether what is wanted answers.
+ */
+export function readInstance(dataDir?: string): Instance | undefined {
   try {
-    instance = JSON.parse(readFileSync(instanceFile(dataDir), 'utf8')) as Instance;
+    const instance = JSON.parse(readFileSync(instanceFile(dataDir), 'utf8')) as Instance;
     process.kill(instance.pid, 0);
+    return instance;
   } catch {
     return undefined;
   }
-  // Another process may have got the number of one that was killed.
-  const { endpointUrl, queueUrl } = instance.queue;
-  const answering = await Promise.all([endpointUrl ?? queueUrl, instance.databaseUrl].map(answers));
-  return answering.every(Boolean) ? instance : undefined;
+}
+
+/** True where something listens at the instance's queue. */
+export function queueAnswers({ queue }: Instance): Promise<boolean> {
+  return answers(queue.endpointUrl ?? queue.queueUrl);
+}
+
+/** True where something listens at the instance's database. */
+export function databaseAnswers({ databaseUrl }: Instance): Promise<boolean> {
+  return answers(databaseUrl);
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
@@ -144,9 +160,18 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-/** True where a run has kept its data. */
-export function isKept(dataDir: string): boolean {
+/** True where a run has kept an embedded queue. */
+export function isQueueKept(dataDir: string): boolean {
+  return keepsQueues(queueDirectory(dataDir));
+}
+
+/** True where a run has kept an embedded database. */
+export function isDatabaseKept(dataDir: string): boolean {
   return existsSync(join(dataDir, 'postgres'));
+}
+
+function queueDirectory(dataDir: string): string {
+  return join(dataDir, 'queue');
 }
 
 function instanceFile(dataDir: string | undefined): string {

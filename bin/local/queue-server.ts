@@ -1,9 +1,10 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { type BuildAppOptions, buildApp } from 'fauxqs';
+import { VizardError } from '../../lambda/errors.ts';
 
 /** An SQS endpoint of our own, on the loopback interface. */
 export interface QueueServer {
@@ -21,6 +22,13 @@ interface Persistence {
   close(): void;
 }
 
+type PersistenceManager = new (directory: string) => Persistence;
+
+/** The file that fauxqs keeps everything in. */
+const FILE = 'fauxqs.db';
+/** Also the low byte of SQLite's codes for the ways of being busy. @see https://www.sqlite.org/rescode.html#busy */
+const SQLITE_BUSY = 5;
+
 /** @see https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html */
 const NOT_IN_A_MESSAGE = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
 
@@ -29,13 +37,14 @@ const NOT_IN_A_MESSAGE = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}
  * belongs on no network; so its parts are put together here, as that function does, and listen on 127.0.0.1.
  *
  * @param directory where to keep queues and messages between runs; in memory where there is none
+ * @throws VizardError when another command has the directory open
  */
 export async function startQueueServer(directory?: string): Promise<QueueServer> {
   const [{ SqsStore }, { SnsStore }, { S3Store }, { PersistenceManager }, types] = await Promise.all([
     fauxqsModule<{ SqsStore: new () => Stores['sqsStore'] }>('sqs/sqsStore.js'),
     fauxqsModule<{ SnsStore: new () => Stores['snsStore'] }>('sns/snsStore.js'),
     fauxqsModule<{ S3Store: new () => Stores['s3Store'] }>('s3/s3Store.js'),
-    fauxqsModule<{ PersistenceManager: new (directory: string) => Persistence }>('persistence.js'),
+    fauxqsModule<{ PersistenceManager: PersistenceManager }>('persistence.js'),
     fauxqsModule<{ INVALID_MESSAGE_BODY_CHAR: RegExp }>('sqs/sqsTypes.js'),
   ]);
   // fauxqs refuses characters beyond U+FFFF, emoji among them, which SQS carries.
@@ -45,15 +54,7 @@ export async function startQueueServer(directory?: string): Promise<QueueServer>
   stores.sqsStore.host = '';
   let persistence: Persistence | undefined;
   if (directory !== undefined) {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    persistence = new PersistenceManager(directory);
-    // Deleted messages must not linger in free pages; a commit that the process survives is enough for a laptop.
-    persistence.db.exec('PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL');
-    // fauxqs sets the receive count to NULL here, which its own table refuses; the message would be gone.
-    const ready = persistence.db.prepare(
-      'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?',
-    );
-    persistence.updateMessageReady = (messageId) => void ready.run(messageId);
+    persistence = openPersistence(PersistenceManager, directory);
     persistence.load(stores.sqsStore, stores.snsStore, stores.s3Store);
     const wired = persistence as unknown as NonNullable<Stores['sqsStore']['persistence']>;
     stores.sqsStore.persistence = wired;
@@ -70,6 +71,36 @@ export async function startQueueServer(directory?: string): Promise<QueueServer>
       persistence?.close();
     },
   };
+}
+
+/** True where a queue server has kept its data. */
+export function keepsQueues(directory: string): boolean {
+  return existsSync(join(directory, FILE));
+}
+
+/** Opens what is kept in a directory, for this process alone until it closes it or ends. */
+function openPersistence(Manager: PersistenceManager, directory: string): Persistence {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  let persistence: Persistence | undefined;
+  try {
+    persistence = new Manager(directory);
+    // Every server has all messages in memory and waits for no lock: of two on one file, each would write over the
+    // other's, and a message on its way to the dead-letter queue, deleted here and inserted there, would be gone.
+    persistence.db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT');
+  } catch (error) {
+    persistence?.close();
+    const { errcode } = error as { errcode?: number };
+    if (errcode === undefined || (errcode & 0xff) !== SQLITE_BUSY) throw error;
+    throw new VizardError(`${directory} is in use by another command; wait until that has ended, or stop it`);
+  }
+  // Deleted messages must not linger in free pages; a commit that the process survives is enough for a laptop.
+  persistence.db.exec('PRAGMA secure_delete = ON; PRAGMA synchronous = NORMAL');
+  // fauxqs sets the receive count to NULL here, which its own table refuses; the message would be gone.
+  const ready = persistence.db.prepare(
+    'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?',
+  );
+  persistence.updateMessageReady = (messageId) => void ready.run(messageId);
+  return persistence;
 }
 
 /** Answers ListDeadLetterSourceQueues, which fauxqs does not know. */

@@ -13,17 +13,35 @@ export interface QueueWithDeadLetters {
 /**
  * The dead-letter queue of a queue. A dead-letter queue may be named itself where only one queue feeds it.
  *
- * @throws VizardError where it is not clear which two queues are meant
+ * @throws VizardError where it is not clear which two queues are meant, or where they are not fit to be looked through
  */
 export async function findDeadLetterQueue(named: QueueAddress): Promise<QueueWithDeadLetters> {
+  if (queueName(named.queueUrl).endsWith('.fifo')) {
+    throw new VizardError(
+      `the queue ${named.queueUrl} is a FIFO queue: expected a standard queue, which these commands are for`,
+    );
+  }
   const target = await deadLetterQueueOf(named);
-  if (target !== undefined) return { source: named, deadLetters: beside(named, target) };
+  if (target !== undefined) {
+    const deadLetters = beside(named, target);
+    await refuseOwnPolicy(deadLetters);
+    return { source: named, deadLetters };
+  }
   const sources = await sourcesOf(named);
   if (sources.length === 1) return { source: beside(named, sources[0]!), deadLetters: named };
   throw new VizardError(
     sources.length === 0
       ? `the queue ${named.queueUrl} has no dead-letter queue: expected a redrive policy, got none; name the queue that events are sent to`
       : `the queue ${named.queueUrl} is the dead-letter queue of several (${sources.join(', ')}); name one of them with --queue-url`,
+  );
+}
+
+/** To look is to receive, so each look would bring the messages nearer to where we would not find them. */
+async function refuseOwnPolicy(deadLetters: QueueAddress): Promise<void> {
+  const target = await deadLetterQueueOf(deadLetters);
+  if (target === undefined) return;
+  throw new VizardError(
+    `the dead-letter queue ${deadLetters.queueUrl} has a redrive policy of its own: expected none, got ${target}, to which looking would move its messages; take the policy away, or name ${queueName(deadLetters.queueUrl)} with --queue-url to look into ${target}`,
   );
 }
 

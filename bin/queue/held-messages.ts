@@ -1,5 +1,4 @@
 import type { Message } from '@aws-sdk/client-sqs';
-import type { Progress } from '../local/progress.ts';
 import type { Queue } from './queue.ts';
 import { receiveUpTo } from './receive.ts';
 
@@ -7,11 +6,19 @@ import { receiveUpTo } from './receive.ts';
 export interface HeldMessages {
   /** Up to `max` that were not handed out before; none where the queue gives no more, or at the signal. */
   next(max: number): Promise<Message[]>;
-  delete(messages: readonly Message[]): Promise<void>;
+  /** @returns those that SQS did not delete; they stay held */
+  delete(messages: readonly Message[]): Promise<Message[]>;
   /** Does not hand these out, should they come. */
   ignore(messageIds: readonly string[]): void;
   /** Makes all visible again that were not deleted. */
-  giveBack(progress: Progress): Promise<void>;
+  giveBack(progress: Steps): Promise<void>;
+}
+
+/** Told how far it is. */
+export interface Steps {
+  begin(label: string, total: number): void;
+  advance(by: number): void;
+  end(): void;
 }
 
 /** Seconds that SQS hides what is held; a killed process's messages are back after that. Renewed at half time. */
@@ -59,22 +66,27 @@ export function holdMessages(queue: Queue, signal: AbortSignal): HeldMessages {
       return [];
     },
     async delete(messages) {
-      await queue.delete(messages);
-      for (const { MessageId } of messages) held.delete(MessageId!);
+      const failed = await queue.delete(messages);
+      for (const message of messages) if (!failed.includes(message)) held.delete(message.MessageId!);
+      return failed;
     },
     ignore(messageIds) {
       for (const messageId of messageIds) known.add(messageId);
     },
     async giveBack(progress) {
       const all = receipts();
+      if (all.length === 0) return;
       progress.begin('given back', all.length);
-      for (let i = 0; i < all.length; i += GROUP) {
-        const group = all.slice(i, i + GROUP);
-        await queue.hide(group, 0);
-        progress.advance(group.length);
+      try {
+        for (let i = 0; i < all.length; i += GROUP) {
+          const group = all.slice(i, i + GROUP);
+          const failed = await queue.hide(group, 0);
+          progress.advance(group.length - failed.length);
+        }
+        held.clear();
+      } finally {
+        progress.end();
       }
-      progress.end();
-      held.clear();
     },
   };
 }

@@ -1,4 +1,5 @@
 import {
+  type BatchResultErrorEntry,
   ChangeMessageVisibilityBatchCommand,
   CreateQueueCommand,
   DeleteMessageBatchCommand,
@@ -27,9 +28,14 @@ export interface Queue {
    * @param hideSeconds how long they are invisible to others. @default as the queue has it
    */
   receive(max: number, waitSeconds: number, hideSeconds?: number): Promise<Message[]>;
-  delete(messages: readonly Receipt[]): Promise<void>;
-  /** Sets how long the messages stay invisible from now on; 0 gives them back at once. */
-  hide(messages: readonly Receipt[], seconds: number): Promise<void>;
+  /** @returns those that SQS has refused to delete twice */
+  delete<R extends Receipt>(messages: readonly R[]): Promise<R[]>;
+  /**
+   * Sets how long the messages stay invisible from now on; 0 gives them back at once.
+   *
+   * @returns those of which SQS has refused it twice
+   */
+  hide<R extends Receipt>(messages: readonly R[], seconds: number): Promise<R[]>;
   /** How many messages are there, and what its redrive policy says. Counts are approximate on AWS. */
   state(): Promise<QueueState>;
   close(): void;
@@ -99,13 +105,11 @@ export function openQueue(address: QueueAddress): Queue {
         throw error;
       }
     },
-    async delete(messages) {
-      await inRounds(receiptCalls(messages), (Entries) =>
-        client.send(new DeleteMessageBatchCommand({ QueueUrl, Entries })),
-      );
+    delete(messages) {
+      return twice(messages, (Entries) => client.send(new DeleteMessageBatchCommand({ QueueUrl, Entries })));
     },
-    async hide(messages, seconds) {
-      await inRounds(receiptCalls(messages), (entries) => {
+    hide(messages, seconds) {
+      return twice(messages, (entries) => {
         const Entries = entries.map((entry) => ({ ...entry, VisibilityTimeout: seconds }));
         return client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }));
       });
@@ -158,20 +162,39 @@ export async function createQueueWithDeadLetters(
   }
 }
 
-function receiptCalls(messages: readonly Receipt[]) {
-  const calls: { Id: string; ReceiptHandle: string | undefined }[][] = [];
-  for (let i = 0; i < messages.length; i += CALL_SIZE) {
-    const call = messages.slice(i, i + CALL_SIZE);
-    calls.push(call.map(({ ReceiptHandle }, j) => ({ Id: String(j), ReceiptHandle })));
-  }
-  return calls;
+interface ReceiptEntry {
+  readonly Id: string;
+  readonly ReceiptHandle: string | undefined;
 }
 
-/** @returns the answers in the order of the calls */
+/** Makes the calls, and others for what they name as failed. @returns what failed both times */
+async function twice<R extends Receipt>(
+  messages: readonly R[],
+  make: (entries: ReceiptEntry[]) => Promise<{ readonly Failed?: BatchResultErrorEntry[] | undefined }>,
+): Promise<R[]> {
+  async function call(group: readonly R[]): Promise<R[]> {
+    const { Failed = [] } = await make(
+      group.map(({ ReceiptHandle }, i) => ({ Id: String(i), ReceiptHandle })),
+    );
+    return Failed.map(({ Id }) => group[Number(Id)]!);
+  }
+  const failed = await inRounds(groupsOf(messages), call);
+  return (await inRounds(groupsOf(failed.flat()), call)).flat();
+}
+
+function groupsOf<R>(messages: readonly R[]): R[][] {
+  const groups: R[][] = [];
+  for (let i = 0; i < messages.length; i += CALL_SIZE) groups.push(messages.slice(i, i + CALL_SIZE));
+  return groups;
+}
+
+/** @returns the answers in the order of the calls @throws the first failure, when no other call is under way any more */
 async function inRounds<C, A>(calls: readonly C[], make: (call: C) => Promise<A>): Promise<A[]> {
   const answers: A[] = [];
   for (let i = 0; i < calls.length; i += PARALLEL_CALLS) {
-    answers.push(...(await Promise.all(calls.slice(i, i + PARALLEL_CALLS).map(make))));
+    const round = calls.slice(i, i + PARALLEL_CALLS).map(make);
+    await Promise.allSettled(round);
+    answers.push(...(await Promise.all(round)));
   }
   return answers;
 }

@@ -10,6 +10,7 @@ const WAIT = 1;
  * Waits a moment for the first messages, then takes what is there, until there are `max` or the signal says stop.
  *
  * @param hideSeconds how long they are invisible to others. @default as the queue has it
+ * @throws VizardError where the queue cannot be reached and nothing has come
  */
 export async function receiveUpTo(
   queue: Queue,
@@ -22,11 +23,13 @@ export async function receiveUpTo(
   while (more && messages.length < max && !signal.aborted) {
     const missing = max - messages.length;
     const calls = Math.min(RECEIVERS, Math.ceil(missing / 10));
-    const received = await Promise.all(
+    const answers = await Promise.allSettled(
       Array.from({ length: calls }, (_, i) => queue.receive(missing - i * 10, 0, hideSeconds)),
     );
-    more = received.some((part) => part.length > 0);
-    messages.push(...received.flat());
+    // What came beside a call that failed is hidden from others: it is handed over, and the next receive fails by itself.
+    const received = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    more = received.length > 0 && answers.every(({ status }) => status === 'fulfilled');
+    messages.push(...received);
   }
   return messages;
 }

@@ -35,9 +35,19 @@ describe('what cannot be done', () => {
     [['send', '/nowhere/file'], 'input file /nowhere/file cannot be read (ENOENT)'],
     [['send'], "missing required argument 'file'"],
     [['send', '/dev/null'], 'no running instance found'],
-    [['send', '/dev/null', '--data-dir', '/nowhere'], 'nothing is kept in /nowhere'],
+    [['send', '/dev/null', '--data-dir', '/nowhere'], 'no queue is kept in /nowhere'],
+    [['send', '/dev/null', '--data-dir', ''], "'--data-dir <dir>' argument '' is invalid. Expected the name"],
+    [
+      ['send', '/dev/null', '--queue-url', 'http://127.0.0.1:1/0/q', '--data-dir', 'data'],
+      '--queue-url and --data-dir exclude each other',
+    ],
     [['show'], 'no running instance found'],
     [['show', '--limit', 'x'], 'Expected a whole number'],
+    [['show', '--data-dir', '/nowhere'], 'no database is kept in /nowhere'],
+    [
+      ['show', '--database-url', 'postgres://127.0.0.1:1/db', '--data-dir', 'data'],
+      '--database-url and --data-dir exclude each other',
+    ],
     [
       ['show', '--database-url', 'postgres://u:secret@127.0.0.1:1/db'],
       'the database cannot be read (ECONNREFUSED)',

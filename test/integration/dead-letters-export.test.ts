@@ -1,12 +1,14 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { useCli } from '../support/cli.ts';
-import { at, body, KINDS } from '../support/dead-letters.ts';
+import { at, bodies, body, KINDS } from '../support/dead-letters.ts';
 import { useQueues } from '../support/queue.ts';
+import { useQueueProxies } from '../support/queue-proxy.ts';
 
 const createCli = useCli();
 const createQueue = useQueues();
+const createProxy = useQueueProxies();
 
 describe('vizard dead-letters export', () => {
   it('writes one diagnosis a line into a new file that only its owner reads', async () => {
@@ -33,6 +35,60 @@ describe('vizard dead-letters export', () => {
     expect(again).toMatchObject({ exitCode: 2, stdout: '' });
     expect(again.stderr).toBe(`vizard: ${file} exists already; name a new file\n`);
     expect(await queue.deadLetters?.state()).toMatchObject({ visible: 9, inFlight: 0 });
+  });
+
+  it('leaves nothing of what failed or was killed in the way of the next', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send(bodies(300));
+    let receives = 0;
+    const endpointUrl = await createProxy(queue.endpointUrl, (action) =>
+      action === 'ReceiveMessage' && ++receives > 20 ? { error: 'AccessDenied' } : undefined,
+    );
+    const cli = createCli();
+    const file = join(cli.directory, 'diagnoses.jsonl');
+    const failed = await cli.run(['dead-letters', 'export', file, ...at({ ...queue, endpointUrl })]);
+    const afterFailure = readdirSync(cli.directory);
+    writeFileSync(`${file}.part`, 'of one that was killed');
+
+    const { exitCode } = await cli.run(['dead-letters', 'export', file, ...at(queue)]);
+
+    expect(failed).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(afterFailure).toEqual([]);
+    expect(exitCode).toBe(0);
+    expect(readFileSync(file, 'utf8').trimEnd().split('\n')).toHaveLength(300);
+    expect(readdirSync(cli.directory)).toEqual(['diagnoses.jsonl']);
+  });
+
+  it('keeps the file where only giving back has failed', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send(bodies(5));
+    const endpointUrl = await createProxy(queue.endpointUrl, (action) =>
+      action === 'ChangeMessageVisibilityBatch' ? { error: 'AccessDenied' } : undefined,
+    );
+    const cli = createCli();
+    const file = join(cli.directory, 'f');
+    const address = at({ ...queue, endpointUrl });
+
+    const { exitCode, json } = await cli.run(['dead-letters', 'export', file, '--json', ...address]);
+
+    expect(exitCode).toBe(2);
+    expect(json()).toMatchObject({ exported: 5, failed: 'AccessDenied' });
+    expect(readFileSync(file, 'utf8').trimEnd().split('\n')).toHaveLength(5);
+  });
+
+  it('says beside standard output what it has not seen', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send(bodies(50));
+    let receives = 0;
+    const endpointUrl = await createProxy(queue.endpointUrl, (action) =>
+      action === 'ReceiveMessage' && ++receives > 3 ? { error: 'OverLimit' } : undefined,
+    );
+
+    const address = at({ ...queue, endpointUrl });
+    const { stdout, stderr } = await createCli().run(['dead-letters', 'export', '-', ...address]);
+
+    expect(stdout.trimEnd().split('\n')).toHaveLength(30);
+    expect(stderr).toContain('about 20 more were not looked at\n');
   });
 
   it('writes to standard output, and nothing else there', async () => {

@@ -2,7 +2,16 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { toRecord } from '../../bin/queue/record.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
-import { bodies, body, drain, giveUp, receiveAll, redrive } from '../support/dead-letters.ts';
+import {
+  at,
+  bodies,
+  body,
+  drain,
+  giveUp,
+  receiveAll,
+  redrive,
+  sendUnreadable,
+} from '../support/dead-letters.ts';
 import { useFunctions } from '../support/function.ts';
 import { useQueues } from '../support/queue.ts';
 
@@ -28,6 +37,7 @@ describe('vizard dead-letters redrive', () => {
     expect(json()).toEqual({
       dryRun: false,
       redriven: 250,
+      inBoth: 0,
       left: 0,
       refused: [],
       unseen: 0,
@@ -196,6 +206,44 @@ describe('vizard dead-letters redrive', () => {
       ]),
     );
     expect(await queue.deadLetters?.state()).toMatchObject({ visible: 2, inFlight: 0 });
+  });
+
+  it('leaves what has an attribute that cannot be read, and goes on with the others', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send([body(), body()]);
+    await sendUnreadable({ ...queue, queueUrl: `${queue.queueUrl}-dlq` });
+
+    const dry = await redrive(createCli(), queue, '--dry-run');
+    const { exitCode, json } = await redrive(createCli(), queue, '--yes');
+
+    const refused = [{ messageId: expect.any(String), code: 'unreadable_attribute' }];
+    expect(dry.json()).toMatchObject({ redriven: 2, left: 0, refused });
+    expect(json()).toMatchObject({ redriven: 2, left: 0, refused });
+    expect(exitCode).toBe(1);
+    expect(await queue.state()).toMatchObject({ visible: 2 });
+    expect(await queue.deadLetters?.state()).toMatchObject({ visible: 1, inFlight: 0 });
+  });
+
+  it('names twenty of those that it leaves, and counts the others', async () => {
+    const queue = await createQueue();
+    const attributes = Object.fromEntries(
+      Array.from({ length: 10 }, (_, i) => [`a${i}`, { DataType: 'String', StringValue: 'x' }]),
+    );
+    await queue.deadLetters?.send(Array.from({ length: 23 }, () => ({ body: body(), attributes })));
+
+    const { stdout } = await createCli().run(['dead-letters', 'redrive', '--yes', ...at(queue)]);
+
+    expect(stdout.match(/cannot be sent back: too_many_attributes/g)).toHaveLength(20);
+    expect(stdout).toContain('\n  and 3 more\n');
+  });
+
+  it('shows how many it has sent of how many it will send', async () => {
+    const queue = await createQueue();
+    await queue.deadLetters?.send([...Array.from({ length: 30 }, () => '{'), ...bodies(20)]);
+
+    const { stderr } = await redrive(createCli(), queue, '--yes', '--limit', '20');
+
+    expect(stderr.match(/^redriving .*$/gm)?.at(-1)).toBe('redriving 20/20');
   });
 
   it('does not send round and round what fails again at once', async () => {

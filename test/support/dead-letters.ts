@@ -40,6 +40,21 @@ export async function giveUp(queue: Queue): Promise<Message[]> {
   return last;
 }
 
+/** Sends a message with an attribute whose value the SDK loses. */
+export async function sendUnreadable({ queueUrl, endpointUrl }: Address): Promise<void> {
+  const headers = {
+    'x-amz-target': 'AmazonSQS.SendMessage',
+    'content-type': 'application/x-amz-json-1.0',
+  };
+  const attributes = '{"__proto__": {"DataType": "String", "StringValue": "x"}}';
+  const { status } = await fetch(endpointUrl, {
+    method: 'POST',
+    headers,
+    body: `{"QueueUrl": "${queueUrl}", "MessageBody": ${JSON.stringify(body())}, "MessageAttributes": ${attributes}}`,
+  });
+  if (status !== 200) throw new Error(`SendMessage answered ${status}`);
+}
+
 /** `vizard dead-letters redrive --json`. */
 export function redrive(cli: Cli, queue: Address, ...options: string[]): Promise<CliResult> {
   return cli.run(['dead-letters', 'redrive', '--json', ...options, ...at(queue)]);

@@ -8,10 +8,25 @@ export type Intercepted =
   /** Never answers. */
   | 'hang'
   /** Answers with that error of SQS. */
-  | { readonly error: string };
+  | { readonly error: string }
+  /** Answers that. */
+  | { readonly answer: object };
+
+/** A call, as far as tests look at it. */
+export interface Request {
+  readonly QueueUrl: string;
+  /** Of a batch. */
+  readonly Entries?: readonly { readonly Id: string }[];
+}
 
 /** @param action as in `ReceiveMessage` @returns undefined for a call that is passed on */
-export type Intercept = (action: string) => Intercepted | undefined | Promise<undefined>;
+export type Intercept = (action: string, request: Request) => Intercepted | undefined | Promise<undefined>;
+
+/** The answer to a batch of which every entry has failed. */
+export function allFailed({ Entries = [] }: Request): Intercepted {
+  const Failed = Entries.map(({ Id }) => ({ Id, Code: 'InternalError', SenderFault: false }));
+  return { answer: { Successful: [], Failed } };
+}
 
 /** An endpoint before an SQS endpoint, gone after the test. @returns its URL */
 export function useQueueProxies(): (endpointUrl: string, intercept: Intercept) => Promise<string> {
@@ -40,9 +55,16 @@ async function answer(
 ): Promise<void> {
   const target = String(request.headers['x-amz-target']);
   const body = await buffer(request);
-  const intercepted = await intercept(target.replace('AmazonSQS.', ''));
+  const intercepted = await intercept(
+    target.replace('AmazonSQS.', ''),
+    JSON.parse(body.toString()) as Request,
+  );
   if (intercepted === 'hang') return;
   response.setHeader('content-type', 'application/x-amz-json-1.0');
+  if (intercepted !== undefined && 'answer' in intercepted) {
+    response.end(JSON.stringify(intercepted.answer));
+    return;
+  }
   if (intercepted !== undefined) {
     response.writeHead(400).end(JSON.stringify({ __type: `com.amazonaws.sqs#${intercepted.error}` }));
     return;

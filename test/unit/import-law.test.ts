@@ -51,6 +51,7 @@ describe('the import law', () => {
       /^(bin|test)\/|^lambda\/(?!names\.ts$)/,
     ],
     ['bin', 'nothing of test', /^test\//],
+    ['bin/queue', 'nothing of the rest of bin', /^bin\/(?!queue\/)/],
   ])('%s imports %s', (folder, _rule, forbidden) => {
     expect(importsOf(folder).filter(({ target }) => forbidden.test(target))).toEqual([]);
   });

@@ -1,12 +1,13 @@
-import { open } from 'node:fs/promises';
-import type { Writable } from 'node:stream';
+import { existsSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import type { Message } from '@aws-sdk/client-sqs';
 import type { SQSRecord } from 'aws-lambda';
 import { VizardError } from '../../../lambda/errors.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
 import type { QueueOptions } from '../../local/find-queue.ts';
 import { queueName } from '../../queue/name.ts';
 import { toRecord } from '../../queue/record.ts';
-import { lookThrough, PORTION, sentAt, withDeadLetters } from './look.ts';
+import { endLook, failureCode, type Look, lookThrough, PORTION, sentAt, withDeadLetters } from './look.ts';
 import { reasonOf } from './reason.ts';
 import { renderUnseen } from './render.ts';
 import { attributesShape, bodyShape } from './shape.ts';
@@ -20,30 +21,40 @@ export interface ExportOptions extends QueueOptions {
  * wrong and what the message looks like, without a value of it or a name that the declaration does not have.
  */
 export async function exportDiagnoses(file: string, options: ExportOptions): Promise<number> {
+  if (file === '') throw new VizardError('FILE is empty: expected a new file, or - for standard output');
   return withDeadLetters(options, async (queues) => {
-    const queue = queueName(queues.source.queueUrl);
-    const output = await openOutput(file);
+    const output = file === '-' ? standardOutput() : await createFile(file);
     let exported = 0;
-    const look = await lookThrough(queues, {
-      label: 'looked at',
-      size: () => PORTION,
-      async visit(messages) {
-        const lines = messages.map((message) => `${JSON.stringify(diagnosis(toRecord(message), queue))}\n`);
-        await write(output, lines.join(''), file);
-        exported += messages.length;
-      },
-    });
-    if (file !== '-') {
-      output.end();
-      const { unseen, elsewhere } = look;
-      process.stdout.write(
-        options.json
-          ? `${JSON.stringify({ exported, unseen, elsewhere })}\n`
-          : `${exported} diagnoses in ${file}\n${renderUnseen(look)}`,
-      );
+    try {
+      const look = await lookThrough(queues, {
+        label: 'looked at',
+        size: () => PORTION,
+        async visit(messages) {
+          await output.write(diagnoses(messages, queueName(queues.source.queueUrl)));
+          exported += messages.length;
+          return messages.length;
+        },
+      });
+      if (look.failure !== undefined) throw look.failure;
+      await output.finish();
+      report(file, exported, look, options.json);
+      return endLook(look);
+    } finally {
+      await output.discard();
     }
-    return look.exitCode;
   });
+}
+
+function report(file: string, exported: number, look: Look, json: boolean): void {
+  const { unseen, elsewhere } = look;
+  if (file === '-') process.stderr.write(renderUnseen(look));
+  else if (json)
+    process.stdout.write(`${JSON.stringify({ exported, unseen, elsewhere, failed: failureCode(look) })}\n`);
+  else process.stdout.write(`${exported} diagnoses in ${file}\n${renderUnseen(look)}`);
+}
+
+function diagnoses(messages: readonly Message[], queue: string): string {
+  return messages.map((message) => `${JSON.stringify(diagnosis(toRecord(message), queue))}\n`).join('');
 }
 
 function diagnosis(record: SQSRecord, queue: string) {
@@ -58,30 +69,49 @@ function diagnosis(record: SQSRecord, queue: string) {
   };
 }
 
-/** A new file that only its owner reads, or standard output for `-`. */
-async function openOutput(file: string): Promise<Writable> {
-  const output = file === '-' ? process.stdout : await createFile(file);
+/** Where diagnoses go. */
+interface Output {
+  write(text: string): Promise<void>;
+  /** All is written. */
+  finish(): Promise<void>;
+  /** Removes what was not finished. */
+  discard(): Promise<void>;
+}
+
+function standardOutput(): Output {
   // What fails is told to who writes.
-  return output.on('error', () => {});
+  process.stdout.on('error', () => {});
+  return {
+    write: (text) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(text, (error) => (error ? reject(cannotWrite('-', error)) : resolve()));
+      }),
+    async finish() {},
+    async discard() {},
+  };
 }
 
-async function createFile(file: string): Promise<Writable> {
-  try {
-    return (await open(file, 'wx', 0o600)).createWriteStream();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new VizardError(
-      code === 'EEXIST' ? `${file} exists already; name a new file` : `${file} cannot be written (${code})`,
-    );
-  }
+/** A new file that only its owner reads. It has its name when it is finished; what is left of a killed one is replaced. */
+async function createFile(file: string): Promise<Output> {
+  if (existsSync(file)) throw new VizardError(`${file} exists already; name a new file`);
+  const explained = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: NodeJS.ErrnoException) => Promise.reject(cannotWrite(file, error)));
+  const part = `${file}.part`;
+  await explained(rm(part, { force: true }));
+  const handle = await explained(open(part, 'wx', 0o600));
+  return {
+    write: (text) => explained(handle.appendFile(text)),
+    async finish() {
+      await explained(handle.close());
+      await explained(rename(part, file));
+    },
+    async discard() {
+      await handle.close();
+      await rm(part, { force: true });
+    },
+  };
 }
 
-function write(output: Writable, text: string, file: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    output.write(text, (error) => {
-      if (error)
-        reject(new VizardError(`${file} cannot be written (${(error as NodeJS.ErrnoException).code})`));
-      else resolve();
-    });
-  });
+function cannotWrite(file: string, { code }: NodeJS.ErrnoException): VizardError {
+  return new VizardError(`${file} cannot be written (${code})`);
 }

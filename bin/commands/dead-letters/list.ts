@@ -2,7 +2,7 @@ import type { QueueOptions } from '../../local/find-queue.ts';
 import type { QueueWithDeadLetters } from '../../queue/dead-letter-queue.ts';
 import { queueName } from '../../queue/name.ts';
 import { toRecord } from '../../queue/record.ts';
-import { type Look, lookThrough, PORTION, sentAt, withDeadLetters } from './look.ts';
+import { endLook, failureCode, type Look, lookThrough, PORTION, sentAt, withDeadLetters } from './look.ts';
 import { earlier, type Reason, type ReasonCount, reasonOf, Tally } from './reason.ts';
 import { ageSeconds, renderAge, renderReason, renderReasons, renderTable, renderUnseen } from './render.ts';
 
@@ -35,7 +35,7 @@ export async function list(options: ListOptions): Promise<number> {
         ? `${JSON.stringify(toJson(listing, options.limit, now))}\n`
         : render(listing, queues, options.limit, now),
     );
-    return listing.exitCode;
+    return endLook(listing);
   });
 }
 
@@ -54,17 +54,20 @@ async function readListing(queues: QueueWithDeadLetters): Promise<Listing> {
         const receives = Number(record.attributes.ApproximateReceiveCount);
         letters.push({ messageId: record.messageId, sentAt: time, receives, ...reason });
       }
+      return messages.length;
     },
   });
   letters.sort((a, b) => (a.sentAt ?? 0) - (b.sentAt ?? 0));
   return { ...look, reasons: tally.reasons(), letters };
 }
 
-function toJson({ reasons, letters, unseen, elsewhere }: Listing, limit: number, now: number) {
+function toJson(listing: Listing, limit: number, now: number) {
+  const { reasons, letters, unseen, elsewhere } = listing;
   return {
     count: letters.length,
     unseen,
     elsewhere,
+    failed: failureCode(listing),
     oldestSeconds: ageSeconds(oldestOf(reasons), now),
     reasons: reasons.map(({ field, code, count, oldest }) => ({
       field,

@@ -24,14 +24,16 @@ export function renderReason({ field, code }: Reason): string {
   return field === null ? code : `${field}: ${code}`;
 }
 
-/** What a look did not show, a line each; nothing where it showed all. */
-export function renderUnseen({ unseen, elsewhere }: Look): string {
+/** What a look did not show or give back, a line each; nothing where it did all. */
+export function renderUnseen({ unseen, elsewhere, notGivenBack }: Look): string {
   const lines = [];
   if (unseen > 0) lines.push(`about ${unseen} more were not looked at`);
   if (elsewhere > 0)
     lines.push(
       `about ${elsewhere} more are being looked at by somebody else, or were when a command was killed: back within ten minutes`,
     );
+  if (notGivenBack !== undefined)
+    lines.push('what was looked at could not all be given back: the rest is back within ten minutes');
   return lines.map((line) => `${line}\n`).join('');
 }
 

@@ -1,10 +1,11 @@
 import type { Message } from '@aws-sdk/client-sqs';
 import { EVENT_ID_ATTRIBUTE, EVENT_TIME_ATTRIBUTE } from '../../../lambda/events/identity.ts';
 import type { QueueWithDeadLetters } from '../../queue/dead-letter-queue.ts';
+import type { HeldMessages } from '../../queue/held-messages.ts';
 import { queueName } from '../../queue/name.ts';
 import { type OutgoingMessage, refusalOf } from '../../queue/outgoing-message.ts';
-import { openQueue, type SendResult } from '../../queue/queue.ts';
-import { toRecord } from '../../queue/record.ts';
+import { openQueue, type Queue, type SendResult } from '../../queue/queue.ts';
+import { hasUnreadableAttribute, toRecord } from '../../queue/record.ts';
 import { type Look, lookThrough, PORTION, sentAt } from './look.ts';
 import { type ReasonCount, reasonOf, Tally } from './reason.ts';
 
@@ -18,15 +19,24 @@ export interface Choice {
   readonly dryRun: boolean;
 }
 
+interface Outcome {
+  /** How many are in their queue again, and deleted from the dead-letter queue. */
+  redriven: number;
+  /** How many may be in both queues, as the same events: sent, but not deleted as far as we know. */
+  inBoth: number;
+  /** What was chosen and cannot be sent as it would have to be; it is left as well. */
+  readonly refused: { readonly messageId: string; readonly code: string }[];
+}
+
 /** What became of the dead letters that were looked at. */
-export interface SentBack extends Look {
+export interface SentBack extends Look, Readonly<Outcome> {
   readonly dryRun: boolean;
-  readonly redriven: number;
   /** What was not chosen. */
   readonly left: readonly ReasonCount[];
-  /** What was chosen and the queue does not take as it would have to be sent; it is left as well. */
-  readonly refused: readonly { readonly messageId: string; readonly code: string }[];
 }
+
+/** The SDK does not give us all of the message. */
+const UNREADABLE = 'unreadable_attribute';
 
 /**
  * Sends dead letters back to their queue, and deletes each from the dead-letter queue when SQS has confirmed that it is
@@ -39,8 +49,7 @@ export async function sendBack(
   const source = openQueue(queues.source);
   const name = queueName(queues.source.queueUrl);
   const left = new Tally();
-  const refused: { messageId: string; code: string }[] = [];
-  let redriven = 0;
+  const outcome: Outcome = { redriven: 0, inBoth: 0, refused: [] };
 
   /** @returns whether it is to be sent back */
   function choose(message: Message): boolean {
@@ -54,33 +63,58 @@ export async function sendBack(
   try {
     const look = await lookThrough(queues, {
       label: dryRun ? 'looked at' : 'redriving',
-      size: () => Math.min(PORTION, limit - redriven),
+      total: (visible) => (dryRun ? visible : Math.min(visible, limit)),
+      size: () => Math.min(PORTION, limit - outcome.redriven - outcome.inBoth),
       async visit(messages, held) {
         const chosen = messages.filter(choose);
-        const outgoing = chosen.map(asSameEvent);
-        const results = dryRun ? outgoing.map(tryOut) : await source.send(outgoing);
-        const sent: Message[] = [];
-        results.forEach((result, i) => {
-          if ('messageId' in result) sent.push(chosen[i]!);
-          else refused.push({ messageId: chosen[i]!.MessageId!, code: result.refused });
-        });
-        redriven += sent.length;
-        if (dryRun) return;
-        // What fails once more at once comes back under its new id; it would go round and round.
-        held.ignore(results.flatMap((result) => ('messageId' in result ? [result.messageId] : [])));
-        await held.delete(sent);
+        const readable = refuse(chosen, (message) => hasUnreadableAttribute(message) && UNREADABLE, outcome);
+        if (!dryRun) return move(readable, source, held, outcome);
+        const sendable = refuse(readable, (message) => refusalOf(asSameEvent(message)), outcome);
+        outcome.redriven += sendable.length;
+        return messages.length;
       },
     });
-    return { ...look, dryRun, redriven, left: left.reasons(), refused };
+    return { ...look, ...outcome, dryRun, left: left.reasons() };
   } finally {
     source.close();
   }
 }
 
-/** As much of the answer as is known without sending. */
-function tryOut(message: OutgoingMessage): SendResult {
-  const refused = refusalOf(message);
-  return refused === undefined ? { messageId: '' } : { refused };
+/** @returns the messages that no code speaks against; the others are noted with theirs */
+function refuse(
+  messages: readonly Message[],
+  codeOf: (message: Message, index: number) => string | false | undefined,
+  { refused }: Outcome,
+): Message[] {
+  return messages.filter((message, i) => {
+    const code = codeOf(message, i);
+    if (code) refused.push({ messageId: message.MessageId!, code });
+    return !code;
+  });
+}
+
+/** Sends the messages to the source, then deletes them. @returns how many were sent */
+async function move(
+  messages: readonly Message[],
+  source: Queue,
+  held: HeldMessages,
+  outcome: Outcome,
+): Promise<number> {
+  // Whatever fails from here on, nobody knows of which it was done.
+  outcome.inBoth += messages.length;
+  const results = await source.send(messages.map(asSameEvent));
+  const sent = refuse(messages, (_, i) => refusalIn(results[i]!), outcome);
+  outcome.inBoth -= messages.length - sent.length;
+  // What fails once more at once comes back under its new id; it would go round and round.
+  held.ignore(results.flatMap((result) => ('messageId' in result ? [result.messageId] : [])));
+  const deleted = sent.length - (await held.delete(sent)).length;
+  outcome.inBoth -= deleted;
+  outcome.redriven += deleted;
+  return sent.length;
+}
+
+function refusalIn(result: SendResult): string | undefined {
+  return 'refused' in result ? result.refused : undefined;
 }
 
 /**
