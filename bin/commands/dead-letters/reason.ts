@@ -58,10 +58,6 @@ export class Tally {
     this.#counts.set(key, { field, code, count: count + 1, oldest: earlier(oldest, sentAt) });
   }
 
-  get total(): number {
-    return this.reasons().reduce((sum, { count }) => sum + count, 0);
-  }
-
   /** The most frequent first. */
   reasons(): ReasonCount[] {
     return [...this.#counts.values()].sort((a, b) => b.count - a.count);
