@@ -25,8 +25,11 @@ export type Failure =
 // Names from https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNIQUE_VIOLATION = '23505';
 const CHECK_VIOLATION = '23514';
-/** not_null, foreign_key, exclusion violations; program_limit_exceeded, which one oversized value can cause. */
-const ROW_CODES = new Set(['23502', '23503', '23P01', '54000']);
+/**
+ * not_null, foreign_key, exclusion violations; program_limit_exceeded, which one oversized value can cause;
+ * raise_exception, by which a trigger refuses the row that it is fired for.
+ */
+const ROW_CODES = new Set(['23502', '23503', '23P01', '54000', 'P0001']);
 /** data_exception: text too long, number out of range, bad encoding and the like. */
 const ROW_CLASS = '22';
 /** serialization_failure, deadlock_detected, lock_not_available. */

@@ -73,6 +73,12 @@ describe('the probe', () => {
     expect(await probe()).toBeUndefined();
   });
 
+  it('goes well where a trigger refuses this row', async () => {
+    await database.client.query(onInsert(`RAISE EXCEPTION 'no such user %', NEW.user_id`));
+
+    expect(await probe()).toBeUndefined();
+  });
+
   it.each([
     ['the table is missing', 'ALTER TABLE user_logins RENAME TO gone', '(42P01)'],
     ['rows are dropped in silence', onInsert('RETURN NULL'), 'a trigger drops it'],

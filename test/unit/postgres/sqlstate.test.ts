@@ -30,6 +30,7 @@ const MEANINGS: Readonly<Record<Exclude<Failure, 'duplicate'>, readonly string[]
     '23503',
     '23P01',
     '54000',
+    'P0001',
   ],
   transient: [
     '08000',
@@ -69,7 +70,8 @@ const MEANINGS: Readonly<Record<Exclude<Failure, 'duplicate'>, readonly string[]
     '42P01',
     '42P10',
     '42804',
-    'P0001',
+    'P0002',
+    'P0004',
     'XX000',
   ],
 };
