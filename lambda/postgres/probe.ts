@@ -10,6 +10,7 @@ import { claimKey } from './key-check.ts';
 import { sortRows } from './rows.ts';
 import { classify } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
+import { beginStatement } from './transaction.ts';
 
 /** What a write would be of. */
 export interface Trial {
@@ -19,8 +20,8 @@ export interface Trial {
   readonly key: KeyProof;
 }
 
-/** Milliseconds. A table that is locked is to be known as such before the time is over. */
-const STATEMENT_TIMEOUT = 10_000;
+/** Milliseconds, of which a statement gets half: a table that is locked is to be known as such before the time is over. */
+const LONGEST = 20_000;
 
 /**
  * Does what a write does, both statements and a commit that has something to make durable, and leaves nothing behind.
@@ -34,9 +35,8 @@ export async function probeWrite(
   { row, key }: Trial,
   deadline: Deadline,
 ): Promise<void> {
-  const timeout = Math.max(1, Math.floor(Math.min(STATEMENT_TIMEOUT, deadline.remaining() / 2)));
-  await client.query(`BEGIN; SET LOCAL statement_timeout = ${timeout}`);
-  await client.query('SAVEPOINT probe');
+  const begin = beginStatement({ remaining: () => Math.min(LONGEST, deadline.remaining()) });
+  await client.query(`${begin}; SAVEPOINT probe`);
   await claimKey(client, declaration, key);
   try {
     const copied = await copyInto(client, copyStatement(declaration), [copyLines(row)]);

@@ -22,9 +22,9 @@ const LOCK_WAIT = 5_000;
 const MAX_ATTEMPTS = 3;
 
 /**
- * Brings table, index, view and the table of key proofs up, in one transaction. Idempotent, safe to run from several places at once, and
- * takes over a table that is there already, rows included: what is missing is added, nothing is changed. Where nothing is
- * missing it waits for no reader and no writer, and none waits for it.
+ * Brings table, index, view and the table of key proofs up, in one transaction. Idempotent, safe to run from several
+ * places at once, and takes over a table that is there already, rows included: what is missing is added, nothing is
+ * changed. Where nothing is missing it waits for no reader and no writer, and none waits for it.
  *
  * @returns what was not there before: `table …`, `role …`
  * @throws VizardError when the table that is there can't take the events

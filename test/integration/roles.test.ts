@@ -8,7 +8,7 @@ import { migrate } from '../../lambda/postgres/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { loginEvent, record, records } from '../support/records.ts';
-import { uniqueRoles } from '../support/roles.ts';
+import { grants, settings, uniqueRoles } from '../support/roles.ts';
 import { tlsLogin } from '../support/tls.ts';
 
 const database = useDatabase();
@@ -164,36 +164,6 @@ async function refusal(user: string, sql: string): Promise<unknown> {
   return 'code' in result ? result : { done: result.command };
 }
 
-/** What the roles were granted, in all of the database. */
-async function grants(): Promise<string[]> {
-  const rows = await database.rows<{ grant: string }>(
-    `SELECT grantee || ': ' || privilege_type || ' ' || table_name AS grant
-     FROM information_schema.role_table_grants WHERE grantee IN ($1, $2)
-     UNION ALL
-     SELECT grantee || ': ' || privilege_type || ' ' || table_name || '.' || column_name
-     FROM information_schema.role_column_grants c WHERE grantee IN ($1, $2) AND NOT EXISTS (
-       SELECT 1 FROM information_schema.role_table_grants t
-       WHERE (t.grantee, t.table_name, t.privilege_type) = (c.grantee, c.table_name, c.privilege_type))
-     UNION ALL
-     SELECT grantee::regrole || ': ' || privilege_type || ' schema ' || nspname
-     FROM pg_namespace, aclexplode(nspacl) WHERE grantee <> 0 AND grantee::regrole::text IN ($1, $2)
-     UNION ALL
-     SELECT rolname || ': ' || roleid::regrole FROM pg_roles JOIN pg_auth_members ON member = pg_roles.oid
-     WHERE rolname IN ($1, $2)
-     ORDER BY 1`,
-    [writer, reader],
-  );
-  return rows.map(({ grant }) => grant);
-}
-
-async function settings(role: string): Promise<string[]> {
-  const rows = await database.rows<{ setting: string }>(
-    'SELECT unnest(setconfig) AS setting FROM pg_db_role_setting WHERE setrole = $1::regrole',
-    [role],
-  );
-  return rows.map(({ setting }) => setting);
-}
-
 const EXACTLY = [
   `${reader}: SELECT user_login_repeats`,
   `${reader}: SELECT user_logins`,
@@ -210,7 +180,7 @@ const EXACTLY = [
 
 describe('the migration with roles', () => {
   it('grants exactly this', async () => {
-    expect((await grants()).toSorted()).toEqual(EXACTLY);
+    expect((await grants(database, roles)).toSorted()).toEqual(EXACTLY);
   });
 
   it('says what it created, and grants the same the second time', async () => {
@@ -222,7 +192,7 @@ describe('the migration with roles', () => {
     expect(first).toEqual([`role ${fresh.writer}`, `role ${fresh.reader}`]);
     expect(second).toEqual([]);
     await migrate(database.client, loginEvents, { roles });
-    expect((await grants()).toSorted()).toEqual(EXACTLY);
+    expect((await grants(database, roles)).toSorted()).toEqual(EXACTLY);
   });
 
   it('takes back what the roles were granted since', async () => {
@@ -234,7 +204,7 @@ describe('the migration with roles', () => {
 
     await migrate(database.client, loginEvents, { roles });
 
-    expect((await grants()).toSorted()).toEqual(EXACTLY);
+    expect((await grants(database, roles)).toSorted()).toEqual(EXACTLY);
     expect(await refusal(reader, 'CREATE TABLE public.mine (a int)')).toEqual(DENIED);
   });
 
@@ -247,7 +217,7 @@ describe('the migration with roles', () => {
 
     await migrate(database.client, loginEvents, { roles: fresh });
 
-    expect(await settings(fresh.writer)).toContain('idle_session_timeout=10min');
+    expect(await settings(database, fresh.writer)).toContain('idle_session_timeout=10min');
   });
 
   it('leaves what somebody has set for the writer instead', async () => {
@@ -259,7 +229,7 @@ describe('the migration with roles', () => {
 
     await migrate(database.client, loginEvents, { roles: fresh });
 
-    expect((await settings(fresh.writer)).toSorted()).toEqual([
+    expect((await settings(database, fresh.writer)).toSorted()).toEqual([
       'idle_session_timeout=1h',
       'search_path=public, extra',
     ]);
@@ -275,7 +245,7 @@ describe('the migration with roles', () => {
   });
 
   it('says where there is no IAM authentication, and changes nothing', async () => {
-    const before = await grants();
+    const before = await grants(database, roles);
     // The role is away in this transaction only, which the migration takes back.
     await database.client.query('BEGIN; ALTER ROLE rds_iam RENAME TO rds_iam_away');
 
@@ -283,7 +253,7 @@ describe('the migration with roles', () => {
       'role rds_iam: expected on a database on RDS, got none; a database elsewhere is given by its URL',
     );
 
-    expect(await grants()).toEqual(before);
+    expect(await grants(database, roles)).toEqual(before);
   });
 
   it('is driven by the declaration', async () => {

@@ -79,12 +79,11 @@ interface Output {
 }
 
 function standardOutput(): Output {
-  // What fails is told to who writes.
-  process.stdout.on('error', () => {});
   return {
+    // What fails is told where all output is watched.
     write: (text) =>
-      new Promise((resolve, reject) => {
-        process.stdout.write(text, (error) => (error ? reject(cannotWrite('-', error)) : resolve()));
+      new Promise((resolve) => {
+        process.stdout.write(text, () => resolve());
       }),
     async finish() {},
     async discard() {},
