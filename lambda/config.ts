@@ -55,8 +55,16 @@ export interface BreakerConfig {
   readonly service: string;
 }
 
+/** What the function is told that keeps the partitions. */
+export interface RetentionConfig {
+  readonly database: UrlAddress | IamAddress | SecretAddress;
+  readonly retentionDays: number;
+}
+
 const MASKINGS: readonly Masking[] = ['recoverable', 'irreversible'];
 const DEFAULT_PORT = 5432;
+/** Ten years: a partition a day is as many as a table should have. */
+const MOST_RETENTION_DAYS = 3650;
 /** Set by Lambda itself. */
 const REGION = 'AWS_REGION';
 /** Read by Powertools as well. */
@@ -95,6 +103,37 @@ export function readMigrationDatabase(env: Environment): UrlAddress | IamAddress
     port: env[ENV.databasePort] ? readPort(env) : undefined,
     database: env[ENV.databaseName] || undefined,
     region: readRegion(env),
+  });
+}
+
+/**
+ * How many days before today the table keeps.
+ *
+ * @returns undefined where it keeps everything and is a plain table
+ * @throws ConfigError that names the variable
+ */
+export function readRetentionDays(env: Environment): number | undefined {
+  const text = env[ENV.retentionDays];
+  if (!text) return undefined;
+  const days = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (days < 1 || days > MOST_RETENTION_DAYS) {
+    throw new ConfigError(
+      `${ENV.retentionDays}: expected a number from 1 to ${MOST_RETENTION_DAYS}, got ${text.length} other characters`,
+    );
+  }
+  return days;
+}
+
+/**
+ * What the function is told that keeps the partitions.
+ *
+ * @throws ConfigError that names the variable
+ */
+export function readRetentionConfig(env: Environment): RetentionConfig {
+  required(env, ENV.retentionDays);
+  return Object.freeze<RetentionConfig>({
+    database: readMigrationDatabase(env),
+    retentionDays: readRetentionDays(env)!,
   });
 }
 

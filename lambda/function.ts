@@ -56,6 +56,8 @@ export function createFunction(
 
   async function attempt(records: readonly SQSRecord[], deadline: Deadline): Promise<BatchReport> {
     try {
+      // While the keyset is fetched.
+      database.prepare(deadline);
       const report = await ingestBatch({ declaration, masker, writer }, records, deadline);
       fresh = false;
       return report;

@@ -1,11 +1,12 @@
 import type { SQSRecord } from 'aws-lambda';
 import type { Deadline } from './deadline.ts';
 import type { TableDeclaration } from './events/declaration.ts';
-import { oldestSentTime } from './events/identity.ts';
-import { parseBatch, type Repeat } from './events/parse.ts';
+import { oldestSentTime, wasReceivedBefore } from './events/identity.ts';
+import { type EventIdentity, identify, leaveOut, parseBatch, type Repeat } from './events/parse.ts';
 import type { Rejection } from './events/rejection.ts';
 import type { TableMasker } from './masking/table-masker.ts';
-import type { WriteReport, Writer } from './postgres/writer.ts';
+import type { WriteReport } from './postgres/write-report.ts';
+import type { Writer } from './postgres/writer.ts';
 import { createStopwatch, type Stopwatch } from './stopwatch.ts';
 
 /** What became of a batch: every record of it is counted once. */
@@ -47,11 +48,19 @@ export interface Stages {
 }
 
 /**
- * Records that are parsed, masked and sent at a time. The first chunk is small, so that Postgres starts early, and the
- * later ones are large enough for the lockstep cipher but not so large that it waits for them.
+ * Records that are parsed, masked and sent at a time: so few that Postgres starts early and always has something to do, so
+ * many that the lockstep cipher is worth it.
  */
-const FIRST_CHUNK = 64;
-const LARGEST_CHUNK = 512;
+const FIRST_CHUNK = 128;
+const CHUNK = 256;
+
+/** How many records the chunks of a batch have. */
+export function chunkSizes(records: number): number[] {
+  const sizes: number[] = [];
+  for (let left = records, size = FIRST_CHUNK; left > 0; left -= size, size = CHUNK)
+    sizes.push(Math.min(left, size));
+  return sizes;
+}
 
 /** Parses, masks and writes one batch. Parsing and masking run while Postgres takes the rows before. */
 export async function ingestBatch(
@@ -64,13 +73,17 @@ export async function ingestBatch(
   watch.lap('keyset');
   const rejected: Rejection[] = [];
   const repeats: Repeat[] = [];
-  function* storable() {
+  const sizes = chunkSizes(records.length);
+  let known = 0;
+  function* rows(stored: readonly EventIdentity[]) {
     watch.lap('write');
-    for (const chunk of parseBatch(declaration, records, FIRST_CHUNK, LARGEST_CHUNK)) {
+    const keys = new Set(stored.map(keyOf));
+    for (const parsed of parseBatch(declaration, records, sizes)) {
+      const chunk = keys.size === 0 ? parsed : leaveOut(parsed, (event) => keys.has(keyOf(event)));
       watch.lap('parse');
-      rejected.push(...chunk.rejected);
-      repeats.push(...chunk.repeats);
-      if (chunk.events.length === 0) continue;
+      rejected.push(...parsed.rejected);
+      repeats.push(...parsed.repeats);
+      known += parsed.events.length - chunk.events.length;
       const masked = mask(chunk);
       watch.lap('mask');
       yield masked;
@@ -78,10 +91,17 @@ export async function ingestBatch(
     }
     watch.lap('parse');
   }
-  const written = await writer.write(key, storable(), deadline);
+  const redelivered = identify(records.filter(wasReceivedBefore));
+  watch.lap('parse');
+  const written = await writer.write(key, { redelivered, chunks: sizes.length, rows }, deadline);
   watch.lap('write');
-  const settled = settle(records.length, rejected, repeats, written);
+  const all = { ...written, duplicates: written.duplicates + known };
+  const settled = settle(records.length, rejected, repeats, all);
   return { ...settled, lag: lagOf(records, settled), milliseconds: stageTimes(watch) };
+}
+
+function keyOf({ date, eventId }: EventIdentity): string {
+  return `${date} ${eventId}`;
 }
 
 type Outcome = Omit<BatchReport, 'lag' | 'milliseconds'>;

@@ -1,4 +1,5 @@
 import { VizardError } from './errors.ts';
+import { sourcePlaces } from './source-map.ts';
 
 /**
  * What may be logged: names, codes and numbers. There is no field for a value of an event, and none for an error
@@ -19,6 +20,8 @@ export type LogFields = {
   readonly rejected?: number;
   readonly retried?: number;
   readonly milliseconds?: number;
+  /** Rows that were moved or deleted. */
+  readonly rows?: number;
 };
 
 /** The part of @aws-lambda-powertools/logger that we use; the command line has one of its own. */
@@ -59,5 +62,6 @@ function framesOf({ stack, message }: Error): string[] {
     .slice(header + message.length)
     .split('\n')
     .slice(1, 11);
-  return lines.map((line) => line.trim());
+  const inSources = sourcePlaces();
+  return lines.map((line) => inSources(line.trim()));
 }

@@ -5,6 +5,7 @@ import type { Rejection } from './events/rejection.ts';
 import type { Observer } from './function.ts';
 import type { BatchReport } from './ingest.ts';
 import { METRICS } from './names.ts';
+import type { KeptPartitions } from './partition-keeper.ts';
 
 /**
  * Publishes what became of each invocation as CloudWatch metrics in the embedded metric format, on standard output: one
@@ -37,6 +38,16 @@ export function createBreakerMetrics(): (tick: Tick) => void {
     count(metrics, METRICS.stopped, stopped ? 1 : 0);
     if (opened) count(metrics, METRICS.breakerOpened, 1);
     if (closed) count(metrics, METRICS.breakerClosed, 1);
+    metrics.publishStoredMetrics();
+  };
+}
+
+/** Publishes what a look at the partitions found and did, in the same way. */
+export function createRetentionMetrics(): (kept: KeptPartitions) => void {
+  const metrics = new Metrics({ namespace: METRICS.namespace });
+  return ({ ahead, dropped }) => {
+    count(metrics, METRICS.partitionsAhead, ahead);
+    count(metrics, METRICS.partitionsDropped, dropped);
     metrics.publishStoredMetrics();
   };
 }

@@ -17,6 +17,8 @@ export const ENV = Object.freeze({
   maskingKeyset: 'MASKING_KEYSET',
   maskingKeysetSecretArn: 'MASKING_KEYSET_SECRET_ARN',
   masking: 'MASKING',
+  /** How many days before today the table keeps; it is partitioned by date where this is set. */
+  retentionDays: 'RETENTION_DAYS',
   /** What the circuit breaker watches, switches, asks, remembers in and tells. */
   breakerMappingId: 'BREAKER_MAPPING_ID',
   breakerProbeFunction: 'BREAKER_PROBE_FUNCTION',
@@ -70,4 +72,7 @@ export const METRICS = Object.freeze({
   /** 1 when the circuit breaker opens and when it closes. */
   breakerOpened: 'BreakerOpened',
   breakerClosed: 'BreakerClosed',
+  /** Once an hour, of a table that is partitioned: days from today on that have a partition, 0 when today has none. */
+  partitionsAhead: 'PartitionsAhead',
+  partitionsDropped: 'PartitionsDropped',
 });

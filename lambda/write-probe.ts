@@ -23,7 +23,7 @@ export function createWriteProbe(
     const deadline = deadlineOf(context);
     try {
       const { mask, key } = tableMasker(await keyset({ fresh: true }), masking, declaration);
-      const [chunk] = parseBatch(declaration, [probeRecord(declaration)], 1);
+      const [chunk] = parseBatch(declaration, [probeRecord(declaration)]);
       if (chunk?.events.length !== 1) throw new TypeError('the declaration rejects the event of the probe');
       const row = mask(chunk);
       // A connection of its own: one that was kept says nothing of whether there are others to be had.

@@ -47,6 +47,7 @@ export class CircuitBreaker extends Construct {
         [ENV.breakerMemoryParameter]: this.memory.parameterName,
         [ENV.breakerTopicArn]: topic.topicArn,
       },
+      eventStreams: true,
       encryptionKey,
     });
     // Lambda would try again beside the next minute, and keep what it cannot run for hours.

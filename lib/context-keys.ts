@@ -136,6 +136,12 @@ export const KEYS = {
     default: 'recoverable',
     meaning: 'the scheme of the tokens',
   },
+  retentionDays: {
+    ...number(1, 3_650),
+    without: 'everything is kept',
+    meaning:
+      'how many days before today the table keeps: it is partitioned by date, and older days are dropped',
+  },
   batchSize: { ...number(1, 10_000), default: '10000', meaning: 'most messages an invocation takes' },
   batchingWindowSeconds: {
     ...number(0, 300),

@@ -8,6 +8,8 @@ export interface Settings {
   /** Subscribed to the alarms. */
   readonly alarmEmail: string | undefined;
   readonly masking: string;
+  /** Days before today that the table keeps; undefined keeps everything in a plain table. */
+  readonly retentionDays: number | undefined;
   /** Messages an invocation takes at most. */
   readonly batchSize: number;
   readonly batchingWindowSeconds: number;
@@ -90,6 +92,7 @@ export function parseContext(context: Readonly<Record<string, unknown>>): Settin
     keyset: keysetSettings(read),
     alarmEmail: read('alarmEmail'),
     masking: read('masking')!,
+    retentionDays: read('retentionDays'),
     batchSize,
     batchingWindowSeconds,
     maxConcurrency: read('maxConcurrency')!,

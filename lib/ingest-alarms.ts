@@ -10,13 +10,16 @@ import { Construct } from 'constructs';
 import { METRICS } from '../lambda/names.ts';
 import { ingestMetric, mappingMetric } from './ingest-metrics.ts';
 import type { MaskedIngest } from './masked-ingest.ts';
-import { INGEST_TIMEOUT, visibilityTimeout } from './timing.ts';
+import type { Retention } from './retention.ts';
+import { INGEST_TIMEOUT, RETENTION_INTERVAL, visibilityTimeout } from './timing.ts';
 
 export interface IngestAlarmsProps {
   readonly ingest: MaskedIngest;
   readonly queue: IQueue;
   /** @default - not watched */
   readonly deadLetterQueue?: IQueue;
+  /** Whose partitions are watched. @default - the table is a plain one */
+  readonly retention?: Retention;
   /** How long the mapping collects a batch. @default 5 seconds */
   readonly batchingWindow?: Duration;
   /** Subscribed to the topic. @default - nobody */
@@ -28,8 +31,10 @@ export interface IngestAlarmsProps {
 interface AlarmSpec {
   readonly metric: IMetric;
   readonly threshold: number;
-  /** Minutes out of `of` in which the threshold is exceeded: a batch that fails comes back only after a timeout. */
-  readonly minutes: number;
+  /** Whether it is bad to be below the threshold. @default false: above it */
+  readonly below?: boolean;
+  /** Periods of the metric, out of `of`, in which that is so: a batch that fails comes back only after a timeout. */
+  readonly periods: number;
   readonly of: number;
   /** Whether no figure at all is a reason for the alarm. @default false */
   readonly silence?: boolean;
@@ -64,12 +69,14 @@ export class IngestAlarms extends Construct {
   }
 
   private alarm(name: string, spec: AlarmSpec): Alarm {
-    const { metric, threshold, minutes, of, silence = false, means, first } = spec;
+    const { metric, threshold, below = false, periods, of, silence = false, means, first } = spec;
     const alarm = new Alarm(this, name, {
       metric,
       threshold,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-      datapointsToAlarm: minutes,
+      comparisonOperator: below
+        ? ComparisonOperator.LESS_THAN_THRESHOLD
+        : ComparisonOperator.GREATER_THAN_THRESHOLD,
+      datapointsToAlarm: periods,
       evaluationPeriods: of,
       treatMissingData: silence ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
       alarmDescription: `${means} First: ${first} Runbook: docs/operations.md#${runbookAnchor(name)}`,
@@ -86,7 +93,7 @@ export function runbookAnchor(alarm: string): string {
 }
 
 function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, AlarmSpec> {
-  const { ingest, queue, deadLetterQueue, batchingWindow = Duration.seconds(5) } = props;
+  const { ingest, queue, deadLetterQueue, retention, batchingWindow = Duration.seconds(5) } = props;
   const { function: handler } = ingest.handler;
   const period = Duration.minutes(1);
   // SQS passes over a message that was received three times, so one that is refused shows for three timeouts.
@@ -99,7 +106,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
           statistic: Stats.MAXIMUM,
         }),
         threshold: 0,
-        minutes: 1,
+        periods: 1,
         of: 1,
         means: 'Messages were given up: refused by a rule or by the database, or failed in every receive.',
         first: 'look in the log of the ingest function for "rejected" and the codes.',
@@ -108,7 +115,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
     OldestMessage: {
       metric: queue.metricApproximateAgeOfOldestMessage({ period, statistic: Stats.MAXIMUM }),
       threshold: ageThreshold,
-      minutes: 5,
+      periods: 5,
       of: 5,
       means: `Events wait longer than ${Math.round(ageThreshold / 60)} minutes: less is stored than arrives, or nothing is received.`,
       first: 'see whether another alarm says why; if none does, raise maxConcurrency.',
@@ -116,7 +123,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
     Errors: {
       metric: handler.metricErrors({ period }),
       threshold: 0,
-      minutes: 2,
+      periods: 2,
       of: 15,
       means:
         'Whole batches fail and come again; when the circuit breaker does not open, they end as dead letters.',
@@ -125,7 +132,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
     Throttles: {
       metric: handler.metricThrottles({ period }),
       threshold: 0,
-      minutes: 2,
+      periods: 2,
       of: 15,
       means: 'Lambda has no room for the invocations; throttled messages use up their receives.',
       first: "compare the account's concurrency limit with what other functions take.",
@@ -133,7 +140,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
     Duration: {
       metric: handler.metricDuration({ period, statistic: Stats.percentile(99) }),
       threshold: 0.8 * INGEST_TIMEOUT.toMilliseconds(),
-      minutes: 2,
+      periods: 2,
       of: 15,
       means: `Invocations take more than four fifths of their ${INGEST_TIMEOUT.toSeconds()} s: the database is slow or locked.`,
       first: 'look for locks and load on the database.',
@@ -142,7 +149,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
       // Counts events that the function names as failed as well, and one that is refused is named once a timeout.
       metric: mappingMetric(ingest, 'FailedInvokeEventCount'),
       threshold: 0,
-      minutes: 15,
+      periods: 15,
       of: 15,
       means: 'The event source mapping has failing events minute after minute.',
       first: 'see whether Rejected or Errors rises too; if neither, the function cannot be invoked.',
@@ -150,7 +157,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
     DatabaseUnreachable: {
       metric: ingestMetric(scope, METRICS.databaseUnreachable),
       threshold: 0,
-      minutes: 2,
+      periods: 2,
       of: 15,
       means: 'The database does not answer, refuses the login, or does not fit this version.',
       first: 'look at the code in the log, then at the database.',
@@ -159,7 +166,7 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
       // The breaker says every minute that all is well, so that its own silence is noticed too.
       metric: ingestMetric(scope, METRICS.stopped, { statistic: Stats.MAXIMUM }),
       threshold: 0,
-      minutes: 5,
+      periods: 5,
       of: 5,
       silence: true,
       means: 'Receiving is stopped, by the circuit breaker or by hand, or the breaker itself is silent.',
@@ -169,11 +176,27 @@ function alarmSpecs(scope: Construct, props: IngestAlarmsProps): Record<string, 
     KeysetUnreachable: {
       metric: ingestMetric(scope, METRICS.keysetUnreachable),
       threshold: 0,
-      minutes: 2,
+      periods: 2,
       of: 15,
       means:
         'The keyset cannot be had, or is not the one that wrote the table. So nothing is masked or stored.',
       first: 'look at the code in the log, then at the secret, its key and the endpoint.',
     },
+    ...(retention && {
+      Partitions: {
+        // Of several runs in an hour the last good one counts.
+        metric: ingestMetric(scope, METRICS.partitionsAhead, {
+          statistic: Stats.MAXIMUM,
+          period: RETENTION_INTERVAL,
+        }),
+        threshold: 3,
+        below: true,
+        periods: 3,
+        of: 3,
+        silence: true,
+        means: 'Partitions are missing for the days to come, or nobody has looked for three hours.',
+        first: 'read the last error in the log of the retention function.',
+      },
+    }),
   };
 }

@@ -14,12 +14,16 @@ import { Construct } from 'constructs';
 import { METRICS } from '../lambda/names.ts';
 import { ingestMetric } from './ingest-metrics.ts';
 import type { MaskedIngest } from './masked-ingest.ts';
+import type { Retention } from './retention.ts';
+import { RETENTION_INTERVAL } from './timing.ts';
 
 export interface IngestDashboardProps {
   readonly ingest: MaskedIngest;
   readonly queue: IQueue;
   /** @default - not shown */
   readonly deadLetterQueue?: IQueue;
+  /** Whose partitions are shown. @default - the table is a plain one */
+  readonly retention?: Retention;
   /** An Aurora cluster. @default - the database is shown only by what the function sees of it */
   readonly clusterIdentifier?: string;
 }
@@ -35,6 +39,7 @@ export class IngestDashboard extends Construct {
         ...section('How far behind?', behind(this, props)),
         ...section('What is refused?', refused(this, props)),
         ...section('What does the database do?', database(this, props)),
+        ...(props.retention ? section('What does it keep?', kept(this)) : []),
       ],
     });
   }
@@ -183,6 +188,22 @@ function database(scope: Construct, { clusterIdentifier }: IngestDashboardProps)
             metrics: [cluster('CommitLatency', Stats.AVERAGE)],
           },
         ]),
+  ];
+}
+
+function kept(scope: Construct): Graph[] {
+  const hourly = { statistic: Stats.MAXIMUM, period: RETENTION_INTERVAL };
+  return [
+    {
+      title: 'days ahead that have a partition',
+      metrics: [ingestMetric(scope, METRICS.partitionsAhead, { ...hourly, label: 'ahead' })],
+    },
+    {
+      title: 'partitions dropped',
+      metrics: [
+        ingestMetric(scope, METRICS.partitionsDropped, { ...hourly, statistic: Stats.SUM, label: 'dropped' }),
+      ],
+    },
   ];
 }
 

@@ -19,6 +19,8 @@ export interface MaskedIngestProps {
   readonly keyset: ISecret;
   /** Scheme of the tokens: recoverable or irreversible. @default recoverable */
   readonly masking?: string;
+  /** Days before today that the table keeps, 1-3,650; partitions are made and dropped by `Retention`. @default - everything */
+  readonly retentionDays?: number;
   /** Messages an invocation takes at most, 1-10,000. @default 10000 */
   readonly batchSize?: number;
   /** How long a batch is collected, 1-300 s with a batch size above 10. @default 5 seconds */
@@ -41,8 +43,8 @@ export class MaskedIngest extends Construct {
 
   constructor(scope: Construct, id: string, props: MaskedIngestProps) {
     super(scope, id);
-    const { queue, database, encryptionKey } = props;
-    this.schema = new SchemaMigration(this, 'Schema', { database, encryptionKey });
+    const { queue, database, retentionDays, encryptionKey } = props;
+    this.schema = new SchemaMigration(this, 'Schema', { database, retentionDays, encryptionKey });
     this.handler = this.writer('Default', props, {
       description: 'Vizard: masks login events and stores them',
       entry: 'handler.ts',

@@ -2,11 +2,14 @@ import { CustomResource, Duration } from 'aws-cdk-lib';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
+import { ENV } from '../lambda/names.ts';
 import type { IngestDatabase } from './databases/ingest-database.ts';
 import { DeploymentFunction } from './deployment-function.ts';
 
 export interface SchemaMigrationProps {
   readonly database: IngestDatabase;
+  /** Days that the table keeps, partitioned by date. @default - everything, in a plain table */
+  readonly retentionDays?: number;
   /** For logs. @default - the key of CloudWatch Logs */
   readonly encryptionKey?: IKey;
 }
@@ -22,13 +25,15 @@ export class SchemaMigration extends Construct {
   readonly port: string;
   readonly database: string;
 
-  constructor(scope: Construct, id: string, { database, encryptionKey }: SchemaMigrationProps) {
+  constructor(scope: Construct, id: string, props: SchemaMigrationProps) {
     super(scope, id);
+    const { database, retentionDays, encryptionKey } = props;
     const migration = new DeploymentFunction(this, 'Default', {
       description: 'Vizard: brings the schema up',
       entry: 'migrate.ts',
       // An index over a large table takes its time. The provider framework waits for Lambda's most, 15 minutes.
       timeout: Duration.minutes(14),
+      environment: retentionDays === undefined ? {} : { [ENV.retentionDays]: String(retentionDays) },
       placement: database.placement,
       encryptionKey,
     });

@@ -27,6 +27,8 @@ export interface ServiceFunctionProps {
   readonly environment?: Readonly<Record<string, string>>;
   /** @default - outside any VPC */
   readonly placement?: Placement;
+  /** Whether it calls a service that has calls with event streams, as Lambda. @default false */
+  readonly eventStreams?: boolean;
   /** For the log group. @default - the key of CloudWatch Logs */
   readonly encryptionKey?: IKey;
   /** @default THREE_MONTHS */
@@ -42,6 +44,13 @@ const NETWORK_ACTIONS = [
   'ec2:AssignPrivateIpAddresses',
   'ec2:UnassignPrivateIpAddresses',
 ];
+
+/** Where the SDK looks for credentials, a dozen places; Lambda gives them in environment variables. */
+const CREDENTIAL_CHAINS = ['@aws-sdk/credential-provider-node', '@aws-sdk/credential-providers'];
+
+function lambdaFile(name: string): string {
+  return new URL(`../lambda/${name}`, import.meta.url).pathname;
+}
 
 /**
  * A function of lambda/ as this project runs it: Node 24 on arm64, one minified CommonJS file with source maps, JSON
@@ -59,6 +68,7 @@ export class ServiceFunction extends Construct {
       timeout,
       memorySize = 512,
       environment = {},
+      eventStreams = false,
       placement,
       encryptionKey,
     } = props;
@@ -74,7 +84,7 @@ export class ServiceFunction extends Construct {
     }
     this.function = new NodejsFunction(this, 'Function', {
       description,
-      entry: new URL(`../lambda/${entry}`, import.meta.url).pathname,
+      entry: lambdaFile(entry),
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       timeout,
@@ -84,7 +94,6 @@ export class ServiceFunction extends Construct {
       loggingFormat: LoggingFormat.JSON,
       tracing: Tracing.ACTIVE,
       environment: {
-        NODE_OPTIONS: '--enable-source-maps',
         POWERTOOLS_SERVICE_NAME: Stack.of(this).stackName,
         ...environment,
       },
@@ -98,8 +107,11 @@ export class ServiceFunction extends Construct {
         mainFields: ['module', 'main'],
         // What runs is what was tested: the SDK of the lock file, not the one that the runtime happens to have.
         bundleAwsSDK: true,
-        // Loaded by pg where it is installed, which it is not.
-        externalModules: ['pg-native'],
+        // pg loads the one where it is installed, which it is not, and the SDK the other for calls with event streams.
+        externalModules: ['pg-native', ...(eventStreams ? [] : ['@smithy/core/event-streams'])],
+        esbuildArgs: {
+          '--alias': CREDENTIAL_CHAINS.map((chain) => `${chain}=${lambdaFile('aws/credentials.ts')}`),
+        },
       },
     });
     if (placement !== undefined) this.denyNetworkToCode();

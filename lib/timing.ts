@@ -23,6 +23,12 @@ export function visibilityTimeout(batchingWindow: Duration): Duration {
   return Duration.seconds(6 * INGEST_TIMEOUT.toSeconds() + batchingWindow.toSeconds());
 }
 
+/** How often the partitions are looked at: often enough to try many times before a day without one begins. */
+export const RETENTION_INTERVAL = Duration.hours(1);
+
+/** Lambda's most: rows that came before their partition are moved, and there may be many. */
+export const RETENTION_TIMEOUT = Duration.minutes(15);
+
 /** How often the circuit breaker looks, and so how often a probe tries a write while it is open. */
 export const BREAKER_INTERVAL = Duration.minutes(1);
 

@@ -16,6 +16,7 @@ import { IngestDashboard } from './ingest-dashboard.ts';
 import { IngestQueue } from './ingest-queue.ts';
 import { Keyset } from './keyset.ts';
 import { MaskedIngest } from './masked-ingest.ts';
+import { Retention, type RetentionProps } from './retention.ts';
 
 export interface VizardStackProps extends StackProps {
   readonly settings: Settings;
@@ -42,11 +43,17 @@ export class VizardStack extends Stack {
       encryptionKey,
       batchingWindow,
       masking: settings.masking,
+      retentionDays: settings.retentionDays,
       batchSize: settings.batchSize,
       maxConcurrency: settings.maxConcurrency,
       memorySize: settings.memoryMb,
     });
-    const watched = { ingest, queue, deadLetterQueue };
+    const retention = this.retention(settings.retentionDays, {
+      database,
+      schema: ingest.schema,
+      encryptionKey,
+    });
+    const watched = { ingest, queue, deadLetterQueue, retention };
     const { topic } = new IngestAlarms(this, 'Alarms', {
       ...watched,
       batchingWindow,
@@ -67,6 +74,7 @@ export class VizardStack extends Stack {
       MigrationFunctionName: ingest.schema.function.functionName,
       MappingId: ingest.mapping.eventSourceMappingId,
       ProbeFunctionName: ingest.probe.function.functionName,
+      RetentionFunctionName: retention?.function.function.functionName,
       BreakerFunctionName: breaker.function.function.functionName,
       BreakerMemory: breaker.memory.parameterName,
       TopicArn: topic.topicArn,
@@ -108,6 +116,12 @@ export class VizardStack extends Stack {
     return settings.kind === 'new'
       ? new Keyset(this, 'Keyset', { encryptionKey }).secret
       : existingSecret(this, 'Keyset', settings.secretArn, settings.keyArn);
+  }
+
+  private retention(retentionDays: number | undefined, props: Omit<RetentionProps, 'retentionDays'>) {
+    return retentionDays === undefined
+      ? undefined
+      : new Retention(this, 'Retention', { ...props, retentionDays });
   }
 
   private database(settings: Settings['database'], encryptionKey: Key): IngestDatabase {

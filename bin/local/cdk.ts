@@ -19,6 +19,8 @@ export interface Outputs {
   readonly FunctionName: string;
   readonly MappingId: string;
   readonly BreakerFunctionName: string;
+  /** Only with retentionDays. */
+  readonly RetentionFunctionName?: string;
   readonly TopicArn: string;
 }
 

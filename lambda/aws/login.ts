@@ -3,6 +3,7 @@ import { LoginFailure, SecretFailure } from '../errors.ts';
 import { ENV } from '../names.ts';
 import type { Login, TlsLogin } from '../postgres/connection.ts';
 import { rdsCertificates } from './certificates.ts';
+import { madeAhead } from './once-made.ts';
 import { awsErrorCode } from './sdk.ts';
 import { openSecrets } from './secrets.ts';
 
@@ -10,13 +11,14 @@ import { openSecrets } from './secrets.ts';
 export function ingestLogin(address: UrlAddress | IamAddress): Login {
   if (address.kind === 'url') return address;
   const { host, port, database, user, region } = address;
+  const signer = madeAhead(() => import('@aws-sdk/rds-signer'));
   return {
     kind: 'tls',
     host,
     port,
     database,
     user,
-    password: () => iamToken(address),
+    password: () => iamToken(address, signer),
     certificates: rdsCertificates(region),
   };
 }
@@ -26,9 +28,12 @@ export function ingestLogin(address: UrlAddress | IamAddress): Login {
  *
  * @throws LoginFailure where there are no credentials to sign with
  */
-async function iamToken({ host, port, user, region }: IamAddress): Promise<string> {
+async function iamToken(
+  { host, port, user, region }: IamAddress,
+  signer: () => Promise<typeof import('@aws-sdk/rds-signer')>,
+): Promise<string> {
   try {
-    const { Signer } = await import('@aws-sdk/rds-signer');
+    const { Signer } = await signer();
     return await new Signer({ hostname: host, port, username: user, region }).getAuthToken();
   } catch (error) {
     throw new LoginFailure('no token for IAM authentication; give the function a role', awsErrorCode(error));

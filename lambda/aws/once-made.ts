@@ -12,3 +12,13 @@ export function onceMade<T>(make: () => Promise<T>): () => Promise<T> {
     return making;
   };
 }
+
+/**
+ * The same, begun as soon as whoever asks has been loaded: while Lambda prepares an environment the function has whole
+ * processors, and afterwards the share that its memory gives it. A failure is nobody's until it is asked for.
+ */
+export function madeAhead<T>(make: () => Promise<T>): () => Promise<T> {
+  const get = onceMade(make);
+  queueMicrotask(() => get().catch(() => {}));
+  return get;
+}

@@ -1,7 +1,6 @@
-import type { SecretsProvider } from '@aws-lambda-powertools/parameters/secrets';
 import { SecretFailure } from '../errors.ts';
-import { onceMade } from './once-made.ts';
-import { awsErrorCode, CLIENT_SETTINGS } from './sdk.ts';
+import { madeAhead } from './once-made.ts';
+import { awsErrorCode } from './sdk.ts';
 
 /** AWS Secrets Manager, with a cache. */
 export interface Secrets {
@@ -14,35 +13,38 @@ export interface Secrets {
   read(arn: string, name: string, options?: { readonly fresh: boolean }): Promise<string>;
 }
 
-/** Seconds. A key that was rotated is used at the latest then. */
-const MAX_AGE = 300;
+/** Milliseconds. A key that was rotated is used at the latest then. */
+const MAX_AGE = 300_000;
 
-/** The SDK is loaded at the first read: a cold start without secrets has no use for it. */
+/** The SDK is loaded only here: a cold start without secrets has no use for it. */
 export function openSecrets(region: string): Secrets {
-  const open = onceMade(() => openProvider(region));
+  const secretsManager = madeAhead(async () => {
+    const { openSecretsManager } = await import('./secrets-manager.ts');
+    return openSecretsManager(region);
+  });
+  const kept = new Map<string, { readonly text: string; readonly until: number }>();
+
+  async function fetch(arn: string, name: string): Promise<string> {
+    const get = await secretsManager();
+    const value = await get(arn).catch((error: unknown) => {
+      throw unreadable(name, awsErrorCode(error));
+    });
+    if (typeof value === 'string') return value;
+    throw new SecretFailure(
+      `${name}: expected a secret that is text, got ${value === undefined ? 'an empty one' : 'bytes'}; store text`,
+      'type',
+    );
+  }
+
   return {
     async read(arn, name, { fresh } = { fresh: false }) {
-      const provider = await open();
-      const text = await provider.get(arn, { maxAge: MAX_AGE, forceFetch: fresh }).catch((error: unknown) => {
-        // Powertools wraps what the SDK threw.
-        throw unreadable(name, awsErrorCode((error as { cause?: unknown }).cause));
-      });
-      if (typeof text === 'string') return text;
-      throw new SecretFailure(
-        `${name}: expected a secret that is text, got ${text === undefined ? 'an empty one' : 'bytes'}; store text`,
-        'type',
-      );
+      const known = kept.get(arn);
+      if (!fresh && known !== undefined && Date.now() < known.until) return known.text;
+      const text = await fetch(arn, name);
+      kept.set(arn, { text, until: Date.now() + MAX_AGE });
+      return text;
     },
   };
-}
-
-async function openProvider(region: string): Promise<SecretsProvider> {
-  const [{ SecretsProvider }, { SecretsManagerClient }] = await Promise.all([
-    import('@aws-lambda-powertools/parameters/secrets'),
-    import('@aws-sdk/client-secrets-manager'),
-  ]);
-  const awsSdkV3Client = new SecretsManagerClient({ region, ...CLIENT_SETTINGS });
-  return new SecretsProvider({ awsSdkV3Client });
 }
 
 function unreadable(name: string, code: string): SecretFailure {

@@ -32,15 +32,16 @@ export function eventId(record: SQSRecord): string {
 }
 
 const HYPHEN = 0x2d;
-const [ZERO, NINE, A, F] = [0x30, 0x39, 0x61, 0x66];
+/** 1 for the character codes of lower-case hexadecimal digits. */
+const HEX = new Uint8Array(0x100);
+for (const digit of '0123456789abcdef') HEX[digit.charCodeAt(0)] = 1;
 
-/** True for a UUID in lower case. By characters, because a pattern takes ten times as long, once for every message. */
+/** True for a UUID in lower case. By characters, because a pattern takes twice as long, once for every message. */
 function isUuid(text: string): boolean {
   if (text.length !== 36) return false;
   for (let i = 0; i < 36; i++) {
     const char = text.charCodeAt(i);
-    const isHex = (char >= ZERO && char <= NINE) || (char >= A && char <= F);
-    if (i === 8 || i === 13 || i === 18 || i === 23 ? char !== HYPHEN : !isHex) return false;
+    if (i === 8 || i === 13 || i === 18 || i === 23 ? char !== HYPHEN : HEX[char] !== 1) return false;
   }
   return true;
 }

@@ -1,6 +1,6 @@
 import type { SQSRecord } from 'aws-lambda';
 import { type Column, isMasked, type TableDeclaration } from './declaration.ts';
-import { type FieldParser, type FieldValue, fieldParser } from './fields.ts';
+import { type FieldParser, fieldParser } from './fields.ts';
 import {
   EVENT_ID_FIELD,
   eventId,
@@ -8,7 +8,6 @@ import {
   SENT_TIME_FIELD,
   sentTime,
   utcDate,
-  wasReceivedBefore,
 } from './identity.ts';
 import { FieldError, type Rejection } from './rejection.ts';
 
@@ -22,8 +21,6 @@ export interface EventIdentity {
   readonly eventId: string;
   /** `YYYY-MM-DD`, UTC. */
   readonly date: string;
-  /** SQS has handed the message out before, so the row may be in the table already. */
-  readonly redelivered: boolean;
 }
 
 /** The values of one column for every accepted event of a chunk, in the order of `ParsedChunk.events`. */
@@ -51,23 +48,19 @@ export interface ParsedChunk {
  * Parses and validates a whole batch, a chunk at a time, so that a caller can pass rows on while later ones are
  * still text. Every record comes out once: as an event, as a rejection, or as a repeat of an event of this batch.
  *
- * @param chunkSize records of the first chunk; each further one has twice as many, up to `largestChunk`
- * @param largestChunk @default chunkSize
+ * @param sizes how many records each chunk has, all together as many as there are @default all in one
  */
 export function* parseBatch(
   declaration: TableDeclaration,
   records: readonly SQSRecord[],
-  chunkSize: number,
-  largestChunk: number = chunkSize,
+  sizes: readonly number[] = [records.length],
 ): Generator<ParsedChunk, void, void> {
   const fields = declaration.columns.map(fieldOf);
   const days = new Map<number, Day>();
-  let size = chunkSize;
-  for (let start = 0; start < records.length; ) {
-    const end = start + size;
-    yield parseChunk(fields, records.slice(start, end), days);
-    start = end;
-    size = Math.min(size * 2, largestChunk);
+  let start = 0;
+  for (const size of sizes) {
+    yield parseChunk(fields, records.slice(start, start + size), days);
+    start += size;
   }
 }
 
@@ -93,38 +86,91 @@ interface Day {
   readonly messages: Map<string, string>;
 }
 
+/**
+ * A column at a time: few lines over many values of one kind are what the compiler makes fast. A record that has broken a
+ * rule is left out of what follows, so it is rejected for the first one.
+ */
 function parseChunk(
   fields: readonly Field[],
   records: readonly SQSRecord[],
   days: Map<number, Day>,
 ): ParsedChunk {
-  const events: EventIdentity[] = [];
-  const values = fields.map((): FieldValue[] => []);
-  const rejected: Rejection[] = [];
-  const repeats: Repeat[] = [];
-  const row: FieldValue[] = new Array(fields.length);
-  for (const record of records) {
-    const { messageId } = record;
-    // Without an id a failure could not be named in the response, and what is not named is acknowledged.
-    if (!messageId) throw new TypeError('record without messageId');
-    const parsed = parseRecord(fields, record, row);
-    if ('code' in parsed) {
-      rejected.push(parsed);
-      continue;
+  // Without an id a failure could not be named in the response, and what is not named is acknowledged.
+  if (!records.every(({ messageId }) => messageId)) throw new TypeError('record without messageId');
+  const draft: Draft = { records, rejections: new Array(records.length) };
+  const bodies = readAll(draft, BODY_FIELD, ({ body }) => parseBody(body));
+  const columns = fields.map(({ path, source, kind, parse }) => {
+    const values = readAll(draft, path, (_record, row) => parse(valueAt(bodies[row]!, source)));
+    // A field's parser gives what its kind says, for every value.
+    return { kind, values } as ParsedColumn;
+  });
+  const times = readAll(draft, SENT_TIME_FIELD, sentTime);
+  const ids = readAll(draft, EVENT_ID_FIELD, eventId);
+  return assemble(draft, columns, { ids, times }, days);
+}
+
+/** Records on their way. */
+interface Draft {
+  readonly records: readonly SQSRecord[];
+  /** For each record the first rule that it has broken; undefined while there is none. */
+  readonly rejections: (Rejection | undefined)[];
+}
+
+/** @returns what was read of each record; nothing of those that have broken a rule */
+function readAll<T>(
+  { records, rejections }: Draft,
+  field: string,
+  read: (record: SQSRecord, row: number) => T,
+): T[] {
+  const values: T[] = new Array(records.length);
+  for (let row = 0; row < records.length; row++) {
+    if (rejections[row] !== undefined) continue;
+    const record = records[row]!;
+    try {
+      values[row] = read(record, row);
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      rejections[row] = { messageId: record.messageId, field, code: error.code };
     }
-    const { date, messages } = dayOf(parsed.sentTime, days);
-    const first = messages.get(parsed.eventId);
+  }
+  return values;
+}
+
+/** Leaves out what was rejected, and what is in the batch already. */
+function assemble(
+  { records, rejections }: Draft,
+  columns: readonly ParsedColumn[],
+  { ids, times }: { readonly ids: readonly string[]; readonly times: readonly number[] },
+  days: Map<number, Day>,
+): ParsedChunk {
+  const events: EventIdentity[] = [];
+  const repeats: Repeat[] = [];
+  const rows: number[] = [];
+  for (let row = 0; row < records.length; row++) {
+    if (rejections[row] !== undefined) continue;
+    const { messageId } = records[row]!;
+    const eventId = ids[row]!;
+    const { date, messages } = dayOf(times[row]!, days);
+    const first = messages.get(eventId);
     if (first !== undefined) {
       repeats.push({ messageId, of: first });
       continue;
     }
-    messages.set(parsed.eventId, messageId);
-    events.push({ messageId, eventId: parsed.eventId, date, redelivered: wasReceivedBefore(record) });
-    for (let i = 0; i < row.length; i++) values[i]!.push(row[i]!);
+    messages.set(eventId, messageId);
+    events.push({ messageId, eventId, date });
+    rows.push(row);
   }
-  // A field's parser gives what its kind says, for every value.
-  const columns = fields.map(({ kind }, i) => ({ kind, values: values[i]! }) as ParsedColumn);
-  return { events, columns, rejected, repeats };
+  const isWhole = rows.length === records.length;
+  return {
+    events,
+    columns: isWhole ? columns : columns.map((column) => pick(column, rows)),
+    rejected: isWhole ? [] : rejections.filter((rejection) => rejection !== undefined),
+    repeats,
+  };
+}
+
+function pick({ kind, values }: ParsedColumn, rows: readonly number[]): ParsedColumn {
+  return { kind, values: rows.map((row) => values[row]) } as ParsedColumn;
 }
 
 function dayOf(time: number, days: Map<number, Day>): Day {
@@ -137,38 +183,27 @@ function dayOf(time: number, days: Map<number, Day>): Day {
   return day;
 }
 
-interface ParsedRecord {
-  readonly eventId: string;
-  /** Milliseconds since 1970 UTC. */
-  readonly sentTime: number;
+/** The events of messages, but for those that do not say which: parsing rejects them. */
+export function identify(records: readonly SQSRecord[]): EventIdentity[] {
+  return records.flatMap((record) => {
+    try {
+      return [{ messageId: record.messageId, eventId: eventId(record), date: utcDate(sentTime(record)) }];
+    } catch (error) {
+      if (error instanceof FieldError) return [];
+      throw error;
+    }
+  });
 }
 
-/**
- * One record: its identity, or the first rule that it breaks.
- *
- * @param row takes the field values
- */
-function parseRecord(
-  fields: readonly Field[],
-  record: SQSRecord,
-  row: FieldValue[],
-): ParsedRecord | Rejection {
-  let name = BODY_FIELD;
-  try {
-    const body = parseBody(record.body);
-    for (let i = 0; i < fields.length; i++) {
-      const { path, source, parse } = fields[i]!;
-      name = path;
-      row[i] = parse(valueAt(body, source));
-    }
-    name = SENT_TIME_FIELD;
-    const time = sentTime(record);
-    name = EVENT_ID_FIELD;
-    return { eventId: eventId(record), sentTime: time };
-  } catch (error) {
-    if (error instanceof FieldError) return { messageId: record.messageId, field: name, code: error.code };
-    throw error;
-  }
+/** The chunk without the rows of some events. */
+export function leaveOut(chunk: ParsedChunk, isLeftOut: (event: EventIdentity) => boolean): ParsedChunk {
+  const rows = [...chunk.events.keys()].filter((row) => !isLeftOut(chunk.events[row]!));
+  if (rows.length === chunk.events.length) return chunk;
+  return {
+    ...chunk,
+    events: rows.map((row) => chunk.events[row]!),
+    columns: chunk.columns.map((column) => pick(column, rows)),
+  };
 }
 
 /** The field's name in rejections and logs: its path in the body. */

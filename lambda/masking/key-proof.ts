@@ -1,6 +1,7 @@
 import type { MaskedTextColumn } from '../events/declaration.ts';
 import type { Keyset } from './keyset.ts';
-import { columnMasker, type Token } from './masker.ts';
+import { columnMasker } from './masker.ts';
+import type { Token } from './tokens.ts';
 
 /** What a table remembers of a key that it was written with: other material under the same name has another proof. */
 export interface KeyProof {
@@ -24,6 +25,6 @@ const PROVEN = new TextEncoder().encode('vizard');
 
 /** The proof of the key that new tokens are made with. */
 export function proveKey(keyset: Keyset): KeyProof {
-  const [proof] = columnMasker(keyset, 'irreversible', COLUMN)([PROVEN]);
-  return { kid: keyset.primary, proof: proof! };
+  const proof = columnMasker(keyset, 'irreversible', COLUMN)([PROVEN]).at(0)!;
+  return { kid: keyset.primary, proof };
 }

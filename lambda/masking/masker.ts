@@ -1,16 +1,12 @@
 import type { MaskedColumn, Masking } from '../events/declaration.ts';
 import { createAesSiv } from './aes-siv.ts';
-import { BLOCK, type Cells, packCells, packPaddedCells, unpad } from './cells.ts';
+import { type Cells, packCells, packPaddedCells, unpad } from './cells.ts';
 import { hmacCells } from './hmac.ts';
 import type { Keyset, Scheme } from './keyset.ts';
-
-declare const masked: unique symbol;
-
-/** `<scheme>~<kid>~<base64url without padding>`. The brand is given here only: no other text passes for a token. */
-export type Token = string & { readonly [masked]: true };
+import { Tokens } from './tokens.ts';
 
 /** Turns the canonical bytes of a column into tokens; null stays null. */
-export type ColumnMasker = (values: readonly (Uint8Array | null)[]) => (Token | null)[];
+export type ColumnMasker = (values: readonly (Uint8Array | null)[]) => Tokens;
 
 const SCHEMES = { recoverable: 's1', irreversible: 'h1' } as const satisfies Record<Masking, Scheme>;
 const utf8 = new TextEncoder();
@@ -26,10 +22,8 @@ export function columnMasker(keyset: Keyset, masking: Masking, column: MaskedCol
   const encrypt = cellMasker(keyset, scheme, column);
   return (values) => {
     const present = values.filter((value) => value !== null);
-    const tokens = encodeTokens(prefix, encrypt(present));
-    if (present.length === values.length) return tokens;
-    let next = 0;
-    return values.map((value) => (value === null ? null : tokens[next++]!));
+    const tokens = Tokens.encode(prefix, encrypt(present));
+    return present.length === values.length ? tokens : tokens.spread(values.map((value) => value !== null));
   };
 }
 
@@ -54,28 +48,6 @@ function cellMasker(
     default:
       return scheme satisfies never;
   }
-}
-
-/**
- * One base64 call for all cells: each is laid out at a multiple of three bytes, so that it starts at a whole
- * character, and the characters that stand for the filling are left off.
- */
-function encodeTokens(prefix: string, { bytes, starts, lengths }: Cells): Token[] {
-  const places = new Uint32Array(lengths.length + 1);
-  for (let i = 0; i < lengths.length; i++) places[i + 1] = places[i]! + Math.ceil(lengths[i]! / 3);
-  const laid = Buffer.alloc(places[lengths.length]! * 3);
-  for (let i = 0; i < lengths.length; i++) {
-    const from = starts[i]! * BLOCK;
-    const to = places[i]! * 3;
-    for (let b = 0; b < lengths[i]!; b++) laid[to + b] = bytes[from + b]!;
-  }
-  const text = laid.toString('base64url');
-  const tokens: Token[] = [];
-  for (let i = 0; i < lengths.length; i++) {
-    const from = places[i]! * 4;
-    tokens.push((prefix + text.slice(from, from + Math.ceil((lengths[i]! * 4) / 3))) as Token);
-  }
-  return tokens;
 }
 
 const TOKEN = /^(s1|h1)~([a-z][a-z0-9]{0,7})~([A-Za-z0-9_-]+)$/;

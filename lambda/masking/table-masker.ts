@@ -3,18 +3,24 @@ import { isMasked, type MaskedColumn, type Masking, type TableDeclaration } from
 import type { EventIdentity, ParsedChunk, ParsedColumn } from '../events/parse.ts';
 import { type KeyProof, PROOF_DOMAIN, proveKey } from './key-proof.ts';
 import type { Keyset } from './keyset.ts';
-import { columnMasker, type Token } from './masker.ts';
+import { columnMasker } from './masker.ts';
+import type { Tokens } from './tokens.ts';
 
 /** The values of one column as the database takes them. Canonical bytes have no place here. */
 export type StorableColumn =
   | Extract<ParsedColumn, { kind: 'plain' }>
-  | { readonly kind: 'masked'; readonly values: readonly (Token | null)[] };
+  | { readonly kind: 'masked'; readonly values: Tokens };
 
 /** Rows that may be stored, by columns. */
 export interface StorableChunk {
   readonly events: readonly EventIdentity[];
   /** One for each column of the declaration, in its order. */
   readonly columns: readonly StorableColumn[];
+}
+
+/** The value of a row as text or number. */
+export function storableValue(column: StorableColumn, row: number): string | number | null {
+  return column.kind === 'masked' ? column.values.at(row) : column.values[row]!;
 }
 
 /** The masker of a table under one keyset. */

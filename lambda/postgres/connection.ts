@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient } from 'pg';
 import { type Deadline, NO_DEADLINE } from '../deadline.ts';
 import { DatabaseFailure, LoginFailure, VizardError } from '../errors.ts';
@@ -28,6 +29,11 @@ export type Login = UrlLogin | TlsLogin;
 /** A connection for the time of one piece of work. */
 export interface Database {
   /**
+   * Begins to connect where there is no connection, so that a `use` soon after need not wait as long. What it fails with
+   * is thrown by that `use`.
+   */
+  prepare(deadline: Deadline): void;
+  /**
    * Runs work on the pooled connection. The connection goes back to the pool when the work succeeds and is closed
    * when it fails or the deadline passes, so that no later invocation meets what is left of it.
    */
@@ -37,7 +43,7 @@ export interface Database {
 
 /** Longer than an Aurora cluster takes to resume from zero capacity, 15-30 s. Milliseconds. */
 export const RESUME_TIME = 35_000;
-/** How long after the deadline a statement that the server did not cancel is cut off. */
+/** How long after the deadline what did not end by itself is cut off. Milliseconds. */
 const GRACE = 250;
 
 /**
@@ -47,20 +53,34 @@ const GRACE = 250;
  */
 export function openDatabase(login: Login, onIdleError: (code: string) => void): Database {
   const pool = openPool(login, onIdleError);
+  if (login.kind === 'tls') parseAhead(login).catch(ignore);
+  /** The connection that was begun before it is used. */
+  let begun: Promise<void> | undefined;
+
+  async function connect(deadline: Deadline): Promise<PoolClient> {
+    if (pool.idleCount === 0) Object.assign(pool.options, await within(deadline, () => proofs(login)));
+    // Ends with the invocation: an attempt that hangs must not keep the pool's only place from the next one.
+    pool.options.connectionTimeoutMillis = Math.max(1, Math.min(RESUME_TIME, deadline.remaining()));
+    return pool.connect();
+  }
+
   return {
+    prepare(deadline) {
+      if (pool.totalCount > 0) return;
+      begun = connect(deadline).then((client) => client.release());
+      begun.catch(ignore);
+    },
     async use(deadline, work) {
-      if (pool.idleCount === 0) Object.assign(pool.options, await within(deadline, () => proofs(login)));
-      // Ends with the invocation: an attempt that hangs must not keep the pool's only place from the next one.
-      pool.options.connectionTimeoutMillis = Math.max(1, Math.min(RESUME_TIME, deadline.remaining()));
-      const client = await pool.connect();
-      // The pool does not listen while the client is out, and the statement that waits is told as well.
-      client.on('error', ignore);
+      const before = begun;
+      begun = undefined;
+      // It ends by itself, but that of an earlier invocation may take longer than this one has.
+      if (before !== undefined) await within(deadline, () => before, GRACE);
+      const client = await connect(deadline);
       let released = false;
       const release = (evict: boolean) => {
         if (released) return;
         released = true;
         client.release(evict);
-        client.off('error', ignore);
       };
       const cut = cutAfter(deadline, client, () => release(true));
       try {
@@ -85,6 +105,8 @@ function openPool(login: Login, onIdleError: (code: string) => void): Pool {
     keepAlive: true,
   });
   pool.on('error', (error) => onIdleError(errorCode(error)));
+  // The pool does not listen while the client is out, and the statement that waits is told as well.
+  pool.on('connect', (client) => client.on('error', ignore));
   return pool;
 }
 
@@ -102,9 +124,28 @@ function clientConfig(login: Login): ClientConfig {
  */
 async function proofs(login: Login): Promise<Pick<ClientConfig, 'password' | 'ssl'>> {
   if (login.kind === 'url') return {};
-  const [password, ca] = await Promise.all([login.password(), certificatesOf(login)]);
+  const [password, certificates] = await Promise.all([login.password(), certificatesOf(login)]);
   // pg adds the name that the certificate has to be for.
-  return { password, ssl: { ca: [...ca], rejectUnauthorized: true } };
+  return { password, ssl: { secureContext: contextOf(certificates), rejectUnauthorized: true } };
+}
+
+/** Before there is an invocation that would have to wait. What fails is tried again for each connection. */
+async function parseAhead(login: TlsLogin): Promise<void> {
+  // Not while modules are still being loaded.
+  await Promise.resolve();
+  contextOf(await login.certificates());
+}
+
+const contexts = new WeakMap<readonly string[], SecureContext>();
+
+/** Certificates are parsed once for all connections that trust them. */
+function contextOf(certificates: readonly string[]): SecureContext {
+  const known = contexts.get(certificates);
+  if (known !== undefined) return known;
+  const { createSecureContext } = process.getBuiltinModule('node:tls');
+  const context = createSecureContext({ ca: [...certificates] });
+  contexts.set(certificates, context);
+  return context;
 }
 
 async function certificatesOf({ certificates }: TlsLogin): Promise<readonly string[]> {
@@ -119,15 +160,17 @@ async function certificatesOf({ certificates }: TlsLogin): Promise<readonly stri
   }
 }
 
-/** @throws Error as of a connection that timed out */
-async function within<T>(deadline: Deadline, work: () => Promise<T>): Promise<T> {
+/**
+ * @param grace milliseconds after the deadline; timers may be early by one
+ * @throws Error as of a connection that timed out
+ */
+async function within<T>(deadline: Deadline, work: () => Promise<T>, grace = 1): Promise<T> {
   const remaining = deadline.remaining();
   if (remaining === Infinity) return work();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     const error = Object.assign(new Error('no password or certificates in time'), { code: 'ETIMEDOUT' });
-    // Timers may be early by one.
-    timer = setTimeout(() => reject(error), remaining + 1);
+    timer = setTimeout(() => reject(error), remaining + grace);
   });
   try {
     return await Promise.race([work(), late]);

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { VizardError } from '../errors.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
 import { exists } from './catalog.ts';
+import type { Run } from './schema-change.ts';
 
 /** Name of the table of proofs: a row for each key that the events' table was written with. */
 export function keysTable({ table }: TableDeclaration): string {
@@ -14,13 +15,12 @@ const PRIMARY_KEY = 'PRIMARY KEY (kid)';
 /**
  * Makes the table of proofs where there is none.
  *
- * @param run a statement that may have to wait or take long
  * @throws VizardError where something else is in its place
  */
 export async function bringUpKeysTable(
   client: ClientBase,
   declaration: TableDeclaration,
-  run: (statement: string) => Promise<void>,
+  run: Run,
 ): Promise<void> {
   const table = keysTable(declaration);
   if (!(await exists(client, table, 'table', ['r']))) {

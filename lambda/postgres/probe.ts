@@ -4,7 +4,8 @@ import { DatabaseFailure } from '../errors.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
 import type { KeyProof } from '../masking/key-proof.ts';
 import type { StorableChunk } from '../masking/table-masker.ts';
-import { copyInto, copyLines, copyStatement } from './copy.ts';
+import { copyInto, copyStatement } from './copy.ts';
+import { encodeRows } from './copy-rows.ts';
 import { insertRows, insertStatement } from './insert.ts';
 import { claimKey } from './key-check.ts';
 import { sortRows } from './rows.ts';
@@ -39,7 +40,7 @@ export async function probeWrite(
   await client.query(`${begin}; SAVEPOINT probe`);
   await claimKey(client, declaration, key);
   try {
-    const copied = await copyInto(client, copyStatement(declaration), [copyLines(row)]);
+    const copied = await copyInto(client, { copy: copyStatement(declaration), times: 1 }, [encodeRows(row)]);
     if (copied !== 1) throw new DatabaseFailure('the table takes no row: a trigger drops it', 'copy');
     await insertRows(client, insertStatement(declaration), sortRows([row]));
   } catch (error) {

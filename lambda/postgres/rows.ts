@@ -1,8 +1,8 @@
 import type { EventIdentity } from '../events/parse.ts';
-import type { StorableChunk, StorableColumn } from '../masking/table-masker.ts';
+import { type StorableChunk, storableValue } from '../masking/table-masker.ts';
 
 /** One column of storable values. */
-export type SqlValues = StorableColumn['values'];
+export type SqlValues = readonly (string | number | null)[];
 
 /** Rows by columns, in the order in which the idempotent INSERT takes them. */
 export interface SortedRows {
@@ -14,22 +14,15 @@ export interface SortedRows {
 /**
  * The rows of several chunks as one, sorted by event id and date: two transactions that insert the same ids in different
  * orders wait for each other until Postgres kills one (40P01).
- *
- * @param include which rows; all of them where it is missing
  */
-export function sortRows(
-  chunks: readonly StorableChunk[],
-  include: (event: EventIdentity) => boolean = () => true,
-): SortedRows {
-  const places = chunks.flatMap(({ events }, chunk) =>
-    events.flatMap((event, row) => (include(event) ? [{ event, chunk, row }] : [])),
-  );
+export function sortRows(chunks: readonly StorableChunk[]): SortedRows {
+  const places = chunks.flatMap(({ events }, chunk) => events.map((event, row) => ({ event, chunk, row })));
   places.sort((a, b) => compareKeys(a.event, b.event));
   const width = chunks[0]?.columns.length ?? 0;
   return {
     events: places.map(({ event }) => event),
     columns: Array.from({ length: width }, (_, column) =>
-      places.map(({ chunk, row }) => chunks[chunk]!.columns[column]!.values[row]!),
+      places.map(({ chunk, row }) => storableValue(chunks[chunk]!.columns[column]!, row)),
     ),
   };
 }
@@ -40,24 +33,32 @@ function compareKeys(a: EventIdentity, b: EventIdentity): number {
 }
 
 /** Rows from..to, `to` excluded. */
-export function sliceRows({ events, columns }: SortedRows, from: number, to: number): SortedRows {
+function sliceRows({ events, columns }: SortedRows, from: number, to: number): SortedRows {
   return { events: events.slice(from, to), columns: columns.map((values) => values.slice(from, to)) };
+}
+
+/** Parts of about the same size, none of them empty. */
+export function divide(rows: SortedRows, parts: number): SortedRows[] {
+  const count = rows.events.length;
+  const starts = Array.from({ length: parts + 1 }, (_, i) => Math.floor((i * count) / parts));
+  return starts.slice(1).flatMap((end, i) => (end > starts[i]! ? [sliceRows(rows, starts[i]!, end)] : []));
 }
 
 /** What a source gave so far and will give, from its first item at each run. */
 export interface Replayable<T> extends Iterable<T> {
   all(): readonly T[];
-  /** True when the source gives nothing at all; takes its first item to know. */
-  isEmpty(): boolean;
   /** True when the source itself threw. */
   failed(): boolean;
 }
 
-export function replayable<T>(source: Iterator<T>): Replayable<T> {
+/** @param open makes the source, when its first item is asked for */
+export function replayable<T>(open: () => Iterator<T>): Replayable<T> {
   const seen: T[] = [];
+  let source: Iterator<T> | undefined;
   let failed = false;
   const pull = () => {
     try {
+      source ??= open();
       return source.next();
     } catch (error) {
       failed = true;
@@ -77,7 +78,6 @@ export function replayable<T>(source: Iterator<T>): Replayable<T> {
   return {
     [Symbol.iterator]: replay,
     all: () => [...replay()],
-    isEmpty: () => replay().next().done === true,
     failed: () => failed,
   };
 }

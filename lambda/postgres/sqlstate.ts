@@ -32,6 +32,8 @@ const CHECK_VIOLATION = '23514';
 const ROW_CODES = new Set(['23502', '23503', '23P01', '54000', 'P0001']);
 /** data_exception: text too long, number out of range, bad encoding and the like. */
 const ROW_CLASS = '22';
+/** invalid_binary_representation, bad_copy_file_format: of that class, but a column has another type than we write. */
+const FORMAT_CODES = new Set(['22P03', '22P04']);
 /** serialization_failure, deadlock_detected, lock_not_available. */
 const CONTENTION_CODES = new Set(['40001', '40P01', '55P03']);
 /** idle_in_transaction_session_timeout, read_only_sql_transaction (a failover left us on a reader), shutdowns. */
@@ -60,16 +62,17 @@ const CREDENTIAL_CODES = new Set(['28000', '28P01']);
 
 /**
  * @param error whatever a statement or a connection attempt was rejected with
- * @param idempotencyIndex a 23505 on this index means that the event is stored; on any other it refuses the row
+ * @param idempotencyIndex a 23505 on this index, or on a partition's part of it, means that the event is stored; on any
+ *   other it refuses the row
  */
 export function classify(error: unknown, idempotencyIndex: string): Failure {
   // No SQLSTATE: the socket failed (ECONNRESET, ETIMEDOUT, "Connection terminated unexpectedly").
   if (!(error instanceof DatabaseError) || error.code === undefined) return 'transient';
   const { code, constraint } = error;
-  if (code === UNIQUE_VIOLATION) return constraint === idempotencyIndex ? 'duplicate' : 'row';
-  // A check without a constraint name is a missing partition: the table is wrong, not the row.
-  if (code === CHECK_VIOLATION) return constraint ? 'row' : 'deployment';
-  if (ROW_CODES.has(code) || code.startsWith(ROW_CLASS)) return 'row';
+  if (code === UNIQUE_VIOLATION) return isPartOf(constraint, idempotencyIndex) ? 'duplicate' : 'row';
+  if (FORMAT_CODES.has(code)) return 'deployment';
+  if (code === CHECK_VIOLATION && !constraint) return withoutPartition(error);
+  if (code === CHECK_VIOLATION || ROW_CODES.has(code) || code.startsWith(ROW_CLASS)) return 'row';
   if (CONTENTION_CODES.has(code)) return 'contention';
   if (TRANSIENT_CODES.has(code) || TRANSIENT_CLASSES.has(code.slice(0, 2))) return 'transient';
   if (UNKNOWN_CODES.has(code)) return 'unknown';
@@ -77,6 +80,21 @@ export function classify(error: unknown, idempotencyIndex: string): Failure {
   if (CREDENTIAL_CODES.has(code)) return 'credentials';
   return 'deployment';
 }
+
+/** An index of a partitioned table is one index for each partition, with the partition's name in place of the table's. */
+function isPartOf(constraint: string | undefined, index: string): boolean {
+  return constraint === index || constraint?.replace(PARTITION, '') === index;
+}
+
+/**
+ * A row had been given to the default partition and waited there for the one that is now made for its day; the next attempt
+ * goes to that one. Where no partition at all takes a row, the table is wrong.
+ */
+function withoutPartition({ routine }: DatabaseError): Failure {
+  return routine === 'ExecPartitionCheckEmitError' ? 'contention' : 'deployment';
+}
+
+const PARTITION = /_(\d{8}|default|history)(?=_event_key$)/;
 
 /**
  * True for an error of the database or of the way to it. A lost connection is an Error without a name of its own, with

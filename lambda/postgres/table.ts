@@ -9,28 +9,34 @@ import {
   type TableDeclaration,
 } from '../events/declaration.ts';
 import { exists } from './catalog.ts';
+import type { Run } from './schema-change.ts';
 
 /** Name of the unique index that makes a second delivery of an event a duplicate. */
-export function idempotencyIndex({ table }: TableDeclaration): string {
+export function idempotencyIndex({ table }: Pick<TableDeclaration, 'table'>): string {
   return `${table}_event_key`;
 }
 
+/** A partition holds whole days. */
+export const PARTITIONED = `PARTITION BY RANGE (${DATE_COLUMN})`;
+
 /**
- * Makes what is missing of table, index and view. The catalog is asked first, because an ALTER TABLE … IF NOT EXISTS
+ * Makes what is missing of table and index. The catalog is asked first, because an ALTER TABLE … IF NOT EXISTS
  * locks the table for everybody even where it does nothing.
  *
- * @param run a statement that may have to wait or take long
+ * @param partitioned how a new table is made
  * @returns what was not there before: `table …`
  */
 export async function bringUpTable(
   client: ClientBase,
   declaration: TableDeclaration,
-  run: (statement: string) => Promise<void>,
+  run: Run,
+  { partitioned }: { readonly partitioned: boolean },
 ): Promise<string[]> {
   const { table } = declaration;
   const isNew = !(await exists(client, table, 'table', ['r', 'p']));
   if (isNew) {
-    await run(`CREATE TABLE ${table} (${tableColumns(declaration).map(define).join(', ')})`);
+    const columns = tableColumns(declaration).map(define).join(', ');
+    await run(`CREATE TABLE ${table} (${columns})${partitioned ? ` ${PARTITIONED}` : ''}`);
   } else {
     const missing = await missingColumns(client, declaration);
     const additions = missing.map((column) => `ADD COLUMN ${define(column)}`);
@@ -43,7 +49,6 @@ export async function bringUpTable(
     await run(`CREATE UNIQUE INDEX ${index} ON ${table} (${DATE_COLUMN}, ${ID_COLUMN})`);
   }
   await checkIndex(client, declaration);
-  await bringUpView(client, declaration, run);
   return isNew ? [`table ${table}`] : [];
 }
 
@@ -63,6 +68,9 @@ function define([name, type]: Column): string {
 
 interface ExistingColumn {
   readonly name: string;
+  /** Of a domain the type below it. */
+  readonly type: string;
+  readonly isText: boolean;
   /** In characters; null for types without a limit. */
   readonly length: number | null;
   readonly required: boolean;
@@ -70,10 +78,13 @@ interface ExistingColumn {
 
 async function existingColumns(client: ClientBase, { table }: TableDeclaration): Promise<ExistingColumn[]> {
   const { rows } = await client.query<ExistingColumn>(
-    `SELECT attname AS name,
+    `SELECT attname AS name, format_type(base.oid, NULL) AS type, base.typcategory = 'S' AS "isText",
             CASE WHEN atttypid = 'varchar'::regtype AND atttypmod > 0 THEN atttypmod - 4 END AS length,
             attnotnull AND NOT atthasdef AND attidentity = '' AS required
-     FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped`,
+     FROM pg_attribute
+     JOIN pg_type own ON own.oid = atttypid
+     JOIN pg_type base ON base.oid = coalesce(nullif(own.typbasetype, 0), own.oid)
+     WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped`,
     [table],
   );
   return rows;
@@ -94,6 +105,15 @@ async function checkColumns(client: ClientBase, declaration: TableDeclaration): 
     throw new VizardError(
       `table ${table}: column ${surplus.name} is NOT NULL without a default and no event fills it; give it a default`,
     );
+  }
+  for (const [name, expected] of tableColumns(declaration)) {
+    const { type, isText } = existing.find((column) => column.name === name)!;
+    // In binary format COPY turns nothing into another type; but all kinds of text are one.
+    if (expected.startsWith('varchar') ? !isText : type !== expected) {
+      throw new VizardError(
+        `table ${table}: column ${name} expected the type ${expected}, got ${type}; change it with ALTER TABLE`,
+      );
+    }
   }
   for (const column of declaration.columns) {
     const needed = isMasked(column) ? MAX_TOKEN_LENGTH : column.type === 'text' ? column.maxLength : 0;
@@ -120,44 +140,4 @@ async function checkIndex(client: ClientBase, declaration: TableDeclaration): Pr
       `index ${index}: expected a valid unique index of ${declaration.table} (${DATE_COLUMN}, ${ID_COLUMN}); drop it`,
     );
   }
-}
-
-async function bringUpView(
-  client: ClientBase,
-  declaration: TableDeclaration,
-  run: (statement: string) => Promise<void>,
-): Promise<void> {
-  const { view } = declaration.repeats;
-  const query = repeatsQuery(declaration);
-  if (!(await exists(client, view, 'view', ['v']))) await run(`CREATE VIEW ${view} AS ${query}`);
-  else if (await differs(client, view, query)) await run(`CREATE OR REPLACE VIEW ${view} AS ${query}`);
-}
-
-/** Only the server knows how it writes a query down, so it is made into a view of its own for a moment. */
-async function differs(client: ClientBase, view: string, query: string): Promise<boolean> {
-  const wanted = `${view}_wanted`;
-  await client.query(`SAVEPOINT wanted; CREATE VIEW ${wanted} AS ${query}`);
-  const { rows } = await client.query<{ differs: boolean }>(
-    'SELECT pg_get_viewdef($1::regclass) <> pg_get_viewdef($2::regclass) AS differs',
-    [view, wanted],
-  );
-  await client.query('ROLLBACK TO SAVEPOINT wanted; RELEASE SAVEPOINT wanted');
-  return rows[0]!.differs;
-}
-
-/** Values of one domain join, so they are counted together whichever column they stand in. */
-function repeatsQuery({ table, columns, repeats }: TableDeclaration): string {
-  const occurrences = columns
-    .filter(isMasked)
-    .map(
-      ({ column, mask }) =>
-        `SELECT '${mask.domain}' AS kind, ${column} AS masked_value, ${repeats.subject} AS subject, ${DATE_COLUMN} FROM ${table}`,
-    );
-  return `
-    SELECT kind, masked_value, count(*) AS ${repeats.count}, count(DISTINCT subject) AS ${repeats.subjects},
-           min(${DATE_COLUMN}) AS first_date, max(${DATE_COLUMN}) AS last_date
-    FROM (${occurrences.join(' UNION ALL ')}) AS occurrence
-    WHERE masked_value IS NOT NULL
-    GROUP BY kind, masked_value
-    HAVING count(*) > 1`;
 }

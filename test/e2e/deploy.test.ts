@@ -1,3 +1,4 @@
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { ListQueuesCommand, type Message, SetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { Client } from 'pg';
@@ -39,7 +40,13 @@ let database: Client;
 let outputs: Outputs;
 let sqs: SQSClient;
 let secrets: SecretsManagerClient;
-const context = () => ({ database: 'url', databaseUrl: proxy.url, batchingWindowSeconds: '1' });
+let lambda: LambdaClient;
+const context = () => ({
+  database: 'url',
+  databaseUrl: proxy.url,
+  batchingWindowSeconds: '1',
+  retentionDays: '30',
+});
 
 /** One deployment, which the tests look at in their order: deployed, used, deployed again, destroyed. */
 beforeAll(async () => {
@@ -56,6 +63,7 @@ beforeAll(async () => {
   };
   sqs = new SQSClient(config);
   secrets = new SecretsManagerClient(config);
+  lambda = new LambdaClient(config);
   await bootstrap(emulator);
   outputs = await deploy(emulator, context());
 });
@@ -63,6 +71,7 @@ beforeAll(async () => {
 afterAll(async () => {
   sqs?.destroy();
   secrets?.destroy();
+  lambda?.destroy();
   await database?.end();
   proxy?.close();
   await postgres?.stop();
@@ -202,6 +211,20 @@ describe('a deployment', () => {
     for (const { close } of [breaker, source, deadLetters]) await close();
   });
 
+  it('keeps a partition for today and each of the next seven days, and drops what is too old', async () => {
+    const partitions = `SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'user_logins'::regclass ORDER BY 1`;
+    const before = await rows(partitions);
+    expect(before).toHaveLength(1 + 7 + 1);
+    const old = `FOR VALUES FROM ('2000-01-01') TO ('2000-01-02')`;
+    await database.query(`CREATE TABLE user_logins_20000101 PARTITION OF user_logins ${old}`);
+
+    const FunctionName = outputs.RetentionFunctionName;
+    const { FunctionError } = await lambda.send(new InvokeCommand({ FunctionName }));
+
+    expect(FunctionError).toBeUndefined();
+    expect(await rows(partitions)).toEqual(before);
+  });
+
   it('changes nothing when it is repeated', async () => {
     const difference = await runCdk(emulator, ['diff', '--fail', ...contextOptions(context())]);
     const again = await runCdk(emulator, ['deploy', ...contextOptions(context())]);
@@ -240,12 +263,12 @@ describe('a deployment', () => {
   it('leaves queues, keyset and key when it is destroyed, and nothing else', async () => {
     expect(await countResources(emulator.endpointUrl)).toEqual({
       keys: 1,
-      functions: 5,
+      functions: 6,
       mappings: 1,
-      logGroups: 5,
+      logGroups: 6,
       topics: 1,
-      alarms: 9,
-      rules: 1,
+      alarms: 10,
+      rules: 2,
     });
 
     await destroy(emulator, context());

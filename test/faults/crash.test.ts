@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Proxy as DatabaseProxy, startProxy } from '../support/proxy.ts';
+import { type Proxy as DatabaseProxy, END_OF_ROWS, startProxy } from '../support/proxy.ts';
 import { useLedger } from './ledger.ts';
 import { useOwnServer } from './own-server.ts';
 import { planted, plantedRecord, redelivered } from './planted.ts';
@@ -60,7 +60,7 @@ describe('a server that is killed loses nothing and doubles nothing', () => {
   it('after it committed, and before anybody heard of it', async () => {
     const { invoke, reports } = await warmFunction({ databaseUrl: proxy.url });
     const batch = planted(1_000);
-    const commit = proxy.hold('COMMIT');
+    const commit = proxy.hold(END_OF_ROWS);
 
     const failure = expect(invoke(batch)).rejects.toThrow('the database cannot be reached');
     const held = await commit;

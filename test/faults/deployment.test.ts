@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import type { SQSRecord } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../support/database.ts';
 import { record } from '../support/records.ts';
 import { useLedger } from './ledger.ts';
-import { planted } from './planted.ts';
+import { planted, plantedRecord, redelivered } from './planted.ts';
 import { withTrigger } from './server-side.ts';
 
 const database = useDatabase();
@@ -91,15 +92,25 @@ describe('a batch fails as a whole, and no record is blamed,', () => {
     await reconcile();
   });
 
-  it('where a trigger drops rows in silence, of which none is acknowledged', async () => {
-    const { invoke } = createFunction({ databaseUrl: database.url });
-    const batch = planted(3);
-    const dropped = { condition: `NEW.user_id LIKE 'CANARY%'`, action: 'RETURN NULL' };
+  const there = plantedRecord({});
+  it.each<[string, (batch: SQSRecord[]) => SQSRecord[]]>([
+    ['for the first time', (batch) => batch],
+    ['again', redelivered],
+    ['with one that is there', (batch) => [...batch, there]],
+  ])(
+    'where a trigger drops rows in silence, of which none is acknowledged when they come %s',
+    async (_name, deliver) => {
+      const { invoke } = createFunction({ databaseUrl: database.url });
+      const batch = [...planted(5), plantedRecord({ user_id: 'CANARY-DROPPED' })];
+      const dropped = { condition: `NEW.user_id = 'CANARY-DROPPED'`, action: 'RETURN NULL' };
+      await invoke([there]);
 
-    await withTrigger(database, dropped, async () => {
-      await expect(invoke(batch)).rejects.toThrow('the table took 0 of 3 rows');
-    });
+      await withTrigger(database, dropped, async () => {
+        await expect(invoke(deliver(batch))).rejects.toThrow('rows: a trigger drops some (copy)');
+        await expect(invoke(redelivered(batch))).rejects.toThrow('rows: a trigger drops some (copy)');
+      });
 
-    await reconcile();
-  });
+      await reconcile();
+    },
+  );
 });

@@ -14,6 +14,8 @@ import { expectNothingPlanted, idsOf, planted, redelivered } from './planted.ts'
 export interface Ledger {
   /** A function whose invocations are written down. */
   createFunction(options: FunctionOptions): FunctionUnderTest;
+  /** The same of one that is there already, such as in a process of its own. */
+  follow(created: FunctionUnderTest): FunctionUnderTest;
   /** The same with an open connection over which it has said all that it says once. */
   warmFunction(options: FunctionOptions): Promise<FunctionUnderTest>;
   /**
@@ -40,8 +42,9 @@ export function useLedger(database: Pick<TestDatabase, 'rows'>): Ledger {
     functions.length = invocations.length = 0;
   });
 
-  function createFunction(options: FunctionOptions): FunctionUnderTest {
-    const created = create(options);
+  const createFunction = (options: FunctionOptions) => follow(create(options));
+
+  function follow(created: FunctionUnderTest): FunctionUnderTest {
     const invoke: FunctionUnderTest['invoke'] = async (batch, limits) => {
       try {
         const failed = await created.invoke(batch, limits);
@@ -97,7 +100,7 @@ export function useLedger(database: Pick<TestDatabase, 'rows'>): Ledger {
     expectNothingPlanted(inspect([said, invocations.map(({ outcome }) => outcome)], whole));
   }
 
-  return { createFunction, warmFunction, reconcile };
+  return { createFunction, follow, warmFunction, reconcile };
 }
 
 /** Names ids of its own batch, each once, or is a failure that has a name. */

@@ -2,7 +2,7 @@ import type { SQSRecord } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../support/database.ts';
 import { startEntryPoint } from '../support/lambda-process.ts';
-import { startProxy } from '../support/proxy.ts';
+import { END_OF_ROWS, startProxy } from '../support/proxy.ts';
 import { KEYSET_JSON } from '../support/records.ts';
 import { useLedger } from './ledger.ts';
 import { expectNothingPlanted, planted, plantedRecord, redelivered } from './planted.ts';
@@ -74,7 +74,7 @@ describe('a connection that the server ends', () => {
   it('before COMMIT is replaced within the invocation', async () => {
     const proxy = await startProxy(database.url);
     const { invoke, reports } = await warmFunction({ databaseUrl: proxy.url });
-    const beforeCommit = proxy.hold('COMMIT');
+    const beforeCommit = proxy.hold(END_OF_ROWS);
 
     const invocation = invoke(planted(10));
     await beforeCommit;
@@ -114,7 +114,7 @@ describe('a connection that is cut after COMMIT was sent and before the answer',
   it('has committed, which the same invocation finds out', async () => {
     const proxy = await startProxy(database.url);
     const { invoke, reports } = await warmFunction({ databaseUrl: proxy.url });
-    const commit = proxy.hold('COMMIT');
+    const commit = proxy.hold(END_OF_ROWS);
 
     const invocation = invoke(planted(10));
     await (await commit).loseAnswer();
@@ -130,7 +130,7 @@ describe('a connection that is cut after COMMIT was sent and before the answer',
     const proxy = await startProxy(database.url);
     const { invoke, reports } = await warmFunction({ databaseUrl: proxy.url });
     const batch = planted(10);
-    const commit = proxy.hold('COMMIT');
+    const commit = proxy.hold(END_OF_ROWS);
 
     const invocation = invoke(batch);
     const held = await commit;

@@ -55,9 +55,9 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Round trips that a batch may take: a few for each refused row and halving, and never more than three for each row. */
-function bound(rows: number, refused: number): number {
-  return 10 + Math.min(5 * refused * Math.log2(rows), 3 * rows);
+/** Round trips that a batch may take: three for each refused row, beside those for its chunks. */
+function bound(refused: number): number {
+  return 12 + 3 * refused;
 }
 
 describe.each(FAULTS)('a row that only %s refuses', (name, fault, field, code) => {
@@ -74,7 +74,7 @@ describe.each(FAULTS)('a row that only %s refuses', (name, fault, field, code) =
 
       tell(`${name} refuses ${place} of 1,000: ${bad.length} found in ${roundTrips} round trips`);
       expect(new Set(failed)).toEqual(new Set(idsOf(bad)));
-      expect(roundTrips).toBeLessThanOrEqual(bound(1_000, bad.length));
+      expect(roundTrips).toBeLessThanOrEqual(bound(bad.length));
       await reconcile(bad);
     });
 

@@ -7,7 +7,7 @@ import { VizardStack } from '../../lib/vizard-stack.ts';
 const ROOT = new URL('../..', import.meta.url).pathname;
 const CDK_JSON = JSON.parse(readFileSync(`${ROOT}cdk.json`, 'utf8')) as { context: Record<string, unknown> };
 
-/** What a deployment of each database mode is told. */
+/** What a deployment of each database mode is told; one of them keeps its events for a time only. */
 export const MODES = {
   aurora: {},
   existing: {
@@ -15,6 +15,7 @@ export const MODES = {
     databaseSecretArn: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:logins-AbCdEf',
     vpcId: 'vpc-0123456789abcdef0',
     databaseSecurityGroupId: 'sg-0123456789abcdef0',
+    retentionDays: '400',
   },
   url: { database: 'url', databaseUrl: 'postgres://postgres:postgres@localhost:5432/postgres' },
 } as const satisfies Record<string, Record<string, string>>;

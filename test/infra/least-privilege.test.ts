@@ -24,6 +24,14 @@ function permissions(stack: Template, role: string): string[] {
     .toSorted();
 }
 
+/** Names of the policies by which somebody reads the administrator's secret. */
+function readersOfAdministrator(stack: Template): string[] {
+  const readers = Object.entries(resources(stack, 'AWS::IAM::Policy')).filter(([, { Properties }]) =>
+    /MasterUserSecret|secret:logins/.test(JSON.stringify(Properties)),
+  );
+  return readers.map(([id]) => id.replace(/[0-9A-F]{8}$/, '')).toSorted();
+}
+
 /** Names of the policies of AWS's own that a role has, and nothing else. */
 function managedPolicies(stack: Template, role: string): string[] {
   const { ManagedPolicyArns, Policies } = resources(stack, 'AWS::IAM::Role')[role]!.Properties;
@@ -95,18 +103,22 @@ const here = (mode: Mode, service: string) =>
     ? `arn:aws:${service}:eu-west-1:111122223333`
     : `arn:AWS::Partition:${service}:AWS::Region:AWS::AccountId`;
 
-const ADMINISTER: Record<Mode, string[]> = {
+const ADMINISTRATOR: Record<Mode, string[]> = {
   aurora: [
     'Allow secretsmanager:GetSecretValue DatabaseCluster.MasterUserSecret.SecretArn',
     'Allow kms:Decrypt Key.Arn',
-    ...inVpc('IngestSchemaFunction'),
   ],
-  existing: [
-    `Allow secretsmanager:GetSecretValue ${MODES.existing.databaseSecretArn}`,
-    ...inVpc('IngestSchemaFunction'),
-  ],
+  existing: [`Allow secretsmanager:GetSecretValue ${MODES.existing.databaseSecretArn}`],
   url: [],
 };
+
+/** What it takes to log in as the administrator, and nothing else. */
+const administer = (mode: Mode, name: string) =>
+  [
+    ...ADMINISTRATOR[mode],
+    ...(mode === 'url' ? [] : inVpc(`${name}Function`)),
+    ...LOGS_AND_TRACES(`${name}Logs`),
+  ].toSorted();
 
 /** The provider framework invokes its function and answers CloudFormation. */
 const provider = (name: string) => [
@@ -187,21 +199,24 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
     );
   });
 
-  it('the migration, and nobody else, may read the administrator of the database', () => {
-    expect(permissions(stack, 'IngestSchemaRole')).toEqual(
-      [...ADMINISTER[mode], ...LOGS_AND_TRACES('IngestSchemaLogs')].toSorted(),
+  it('who changes the schema, and nobody else, may read the administrator of the database', () => {
+    expect(permissions(stack, 'IngestSchemaRole')).toEqual(administer(mode, 'IngestSchema'));
+    const owners = ['IngestSchemaRoleDefaultPolicy', 'RetentionRoleDefaultPolicy'];
+    expect(readersOfAdministrator(stack)).toEqual(
+      { aurora: owners.slice(0, 1), existing: owners, url: [] }[mode],
     );
-    const readers = Object.entries(resources(stack, 'AWS::IAM::Policy')).filter(([, { Properties }]) =>
-      /MasterUserSecret|secret:logins/.test(JSON.stringify(Properties)),
-    );
-    expect(readers.map(([id]) => id.replace(/[0-9A-F]{8}$/, ''))).toEqual(
-      mode === 'url' ? [] : ['IngestSchemaRoleDefaultPolicy'],
-    );
+  });
+
+  it('who keeps the partitions may log in as administrator, and that is all', () => {
+    const kept = template({ ...MODES[mode], retentionDays: '30' });
+
+    expect(permissions(kept, 'RetentionRole')).toEqual(administer(mode, 'Retention'));
+    expect(readersOfAdministrator(kept)).toHaveLength(mode === 'url' ? 0 : 2);
   });
 
   it('no other role may do more than it has to', () => {
     const others = Object.keys(resources(stack, 'AWS::IAM::Role')).filter(
-      (id) => !/^(Ingest(Schema|Probe)?|Breaker)Role/.test(id),
+      (id) => !/^(Ingest(Schema|Probe)?|Breaker|Retention)Role/.test(id),
     );
 
     const found = Object.fromEntries(

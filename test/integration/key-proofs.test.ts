@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import { Connection } from 'pg';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { keysetSource } from '../../lambda/aws/keyset.ts';
 import type { MaskedColumn } from '../../lambda/events/declaration.ts';
@@ -30,14 +30,17 @@ const aws = useAwsServer();
 
 const ARN = secretArn('keyset');
 
-/** The statements that any connection of this process is given from now on. */
+/** The statements that any connection of this process sends from now on, a message each. */
 function watchStatements(): string[] {
   const statements: string[] = [];
-  const { query } = Client.prototype;
-  vi.spyOn(Client.prototype, 'query').mockImplementation(function (this: Client, ...args: unknown[]) {
-    const [statement] = args as [string | { text: string }];
-    statements.push(typeof statement === 'string' ? statement : statement.text);
-    return Reflect.apply(query, this, args) as never;
+  const { query, parse } = Connection.prototype;
+  vi.spyOn(Connection.prototype, 'query').mockImplementation(function (this: Connection, text) {
+    statements.push(text);
+    query.call(this, text);
+  });
+  vi.spyOn(Connection.prototype, 'parse').mockImplementation(function (this: Connection, statement, more) {
+    statements.push(statement.text);
+    parse.call(this, statement, more);
   });
   return statements;
 }
@@ -69,16 +72,21 @@ describe('the first write', () => {
 
   it('looks at the key before it sends anything, and later ones pay nothing for it', async () => {
     const { invoke } = environment(FIRST);
+    const next = environment(FIRST);
     const statements = watchStatements();
 
     await invoke(records(1_000));
     const first = statements.splice(0);
     for (let i = 0; i < 3; i++) await invoke(records(1_000));
+    const later = statements.splice(0);
+    await next.invoke(records(1_000));
 
-    const batch = [/^BEGIN; .*; COPY user_logins /, /^COMMIT$/];
+    const batch = [/^BEGIN; .*; COPY user_logins .*; COMMIT$/];
+    const look = /^BEGIN; (?!.*COPY).*; SELECT .* FROM user_logins_keys; ROLLBACK$/;
     const matching = (expected: RegExp[]) => expected.map((form) => expect.stringMatching(form));
     expect(first).toEqual(
       matching([
+        look,
         /^BEGIN; (?!.*COPY)/,
         /^SELECT .* FROM user_logins_keys/,
         /^INSERT INTO user_logins_keys/,
@@ -87,7 +95,9 @@ describe('the first write', () => {
         ...batch,
       ]),
     );
-    expect(statements).toEqual(matching([...batch, ...batch, ...batch]));
+    expect(later).toEqual(matching([...batch, ...batch, ...batch]));
+    // An environment that finds its key there asks once.
+    expect(statements).toEqual(matching([look, ...batch]));
   });
 });
 

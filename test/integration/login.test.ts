@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { DatabaseFailure, LoginFailure } from '../../lambda/errors.ts';
+import tls from 'node:tls';
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { DatabaseFailure, KeysetFailure, LoginFailure } from '../../lambda/errors.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { createFunction as createIngest } from '../../lambda/function.ts';
+import type { Keyset } from '../../lambda/masking/keyset.ts';
 import { runMigration } from '../../lambda/migration.ts';
 import { type TlsLogin, withClient } from '../../lambda/postgres/connection.ts';
 import { createAuthority } from '../support/certificates.ts';
@@ -172,5 +174,78 @@ describe('what a login needs', () => {
     const login = tlsLogin(database.url, thing === 'token' ? { password: fail } : { certificates: fail });
 
     await expect(runMigration(loginEvents, { login }, memoryLog().log)).rejects.toThrow(`no ${thing} (why)`);
+  });
+});
+
+describe('a connection', () => {
+  /** Its passwords are counted. */
+  function countedLogin() {
+    const given = tlsLogin(database.url);
+    const asked = { passwords: 0 };
+    const password = () => {
+      asked.passwords++;
+      return given.password();
+    };
+    return { asked, login: { ...given, password } };
+  }
+
+  async function untilConnected(): Promise<void> {
+    const idle = `SELECT FROM pg_stat_activity
+      WHERE application_name = 'vizard' AND state = 'idle' AND datname = current_database()`;
+    await vi.waitFor(async () => expect(await database.rows(idle)).toHaveLength(1), 10_000);
+  }
+
+  it('is there before the keyset is, and is the one that the batch is written on', async () => {
+    const { asked, login } = countedLogin();
+    const keysets = Promise.withResolvers<Keyset>();
+    const { invoke } = createFunction({ login, keysetSource: () => keysets.promise });
+
+    const invocation = invoke(records(2));
+    await untilConnected();
+    keysets.resolve(keyset);
+
+    expect(await invocation).toEqual([]);
+    expect(asked.passwords).toBe(1);
+  });
+
+  it('that was begun for a keyset which never came serves the next invocation', async () => {
+    const { asked, login } = countedLogin();
+    let source = (): Promise<Keyset> => Promise.reject(new KeysetFailure('none', 'test'));
+    const { invoke } = createFunction({ login, keysetSource: () => source() });
+    await expect(invoke(records(2))).rejects.toThrow(KeysetFailure);
+    await untilConnected();
+
+    source = async () => keyset;
+
+    expect(await invoke(records(2))).toEqual([]);
+    expect(asked.passwords).toBe(1);
+  });
+
+  it('that was begun in vain for a keyset which never came is no failure of the next invocation', async () => {
+    const given = tlsLogin(database.url);
+    let away = true;
+    const password = () => (away ? Promise.reject(new LoginFailure('no token', 'test')) : given.password());
+    const source = () => (away ? Promise.reject(new KeysetFailure('none', 'test')) : Promise.resolve(keyset));
+    const { invoke, log } = createFunction({ login: { ...given, password }, keysetSource: source });
+    await expect(invoke(records(2))).rejects.toThrow(KeysetFailure);
+
+    away = false;
+
+    expect(await invoke(records(2))).toEqual([]);
+    expect(log.map(({ level }) => level)).toEqual(['error', 'info']);
+  });
+
+  it('has its certificates parsed once, before there is an invocation', async () => {
+    const parsed = vi.spyOn(tls, 'createSecureContext');
+    const certificates = [inject('certificateAuthority')];
+    const login = tlsLogin(database.url, { certificates: async () => certificates });
+
+    const { invoke } = createFunction({ login });
+    await vi.waitFor(() => expect(parsed).toHaveBeenCalledTimes(1));
+    await invoke(records(2));
+    await withClient(login, async () => undefined);
+
+    expect(parsed).toHaveBeenCalledTimes(1);
+    parsed.mockRestore();
   });
 });

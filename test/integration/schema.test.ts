@@ -5,7 +5,7 @@ import { withClient } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
-import { loginEvent, record } from '../support/records.ts';
+import { loginEvent, record, records } from '../support/records.ts';
 
 const database = useDatabase({ empty: true });
 const createFunction = useFunctions();
@@ -89,6 +89,16 @@ describe('the migration', () => {
       /column masked_ip expected room for 256 characters, got varchar\(64\)/,
     ],
     [
+      'of other types, which binary COPY does not turn into ours',
+      EXERCISE_TABLE.replace('app_version integer', 'app_version bigint'),
+      /column app_version expected the type integer, got bigint/,
+    ],
+    [
+      'with a number where text is to go',
+      EXERCISE_TABLE.replace('user_id varchar(128)', 'user_id integer'),
+      /column user_id expected the type varchar\(128\), got integer/,
+    ],
+    [
       'with a required column that no event fills',
       EXERCISE_TABLE.replace('create_date date', 'create_date date, tenant text NOT NULL'),
       /column tenant is NOT NULL without a default/,
@@ -100,6 +110,21 @@ describe('the migration', () => {
     await expect(migrate(database.client, loginEvents)).rejects.toThrow(message);
 
     expect(await columns()).toEqual(before);
+  });
+
+  it('takes over a table whose text is of another kind, and domains', async () => {
+    await database.client.query(`
+      CREATE DOMAIN version AS integer CHECK (VALUE >= 0);
+      ${EXERCISE_TABLE.replace('user_id varchar(128)', 'user_id text')
+        .replace('locale varchar(32)', 'locale char(32)')
+        .replace('app_version integer', 'app_version version')}`);
+
+    await migrate(database.client, loginEvents);
+
+    const ingest = createFunction({ databaseUrl: database.url });
+    expect(await ingest.invoke(records(3))).toEqual([]);
+    expect(ingest.log.map(({ message }) => message)).toEqual(['batch']);
+    expect(await database.count()).toBe(3);
   });
 
   it.each([

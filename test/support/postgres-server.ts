@@ -43,7 +43,7 @@ export function databaseUrl(serverUrl: string, database: string): string {
 }
 
 /** The server writes the files itself, because it runs as a user of its own and wants the key readable by no other. */
-async function offerTls(client: ClientBase, { certificate, key }: Certificate): Promise<void> {
+export async function offerTls(client: ClientBase, { certificate, key }: Certificate): Promise<void> {
   for (const [file, pem] of [
     ['server.crt', certificate],
     ['server.key', key],

@@ -17,17 +17,22 @@ export interface Proxy {
   behave(behaviour: Behaviour): void;
   /** Resets every open connection. @returns how many */
   cut(): number;
-  /** Keeps the next statement with this text from the server, and what follows it on its connection. Not by TLS. */
-  hold(statement: string): Promise<HeldStatement>;
+  /** Keeps the next message with these bytes from the server, and what follows it on its connection. Not by TLS. */
+  hold(message: string | Buffer): Promise<HeldMessage>;
   close(): void;
 }
 
-/** A statement that the client has sent and the server has not got. */
-export interface HeldStatement {
+/** A message that the client has sent and the server has not got. */
+export interface HeldMessage {
   pass(): void;
-  /** Passes it on, and resets the connection when the server has answered, in place of the answer. */
+  /** Passes it on, and resets the connection when the server has done all that it was told, in place of the answer. */
   loseAnswer(): Promise<void>;
 }
+
+/** The end of a binary COPY, and the message that says so: the server has all rows, but not yet this word to store them. */
+export const END_OF_ROWS = Buffer.from('\xff\xffc\0\0\0\x04', 'latin1');
+/** ReadyForQuery. */
+const READY = Buffer.from('Z\0\0\0\x05', 'latin1');
 
 /** Milliseconds between two bytes that drip. */
 const DRIP = 1_000;
@@ -71,7 +76,7 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
       for (const { pump } of connections) pump();
     },
     cut,
-    hold: (statement) => new Promise((resolve) => holds.push({ statement, resolve })),
+    hold: (message) => new Promise((resolve) => holds.push({ message, resolve })),
     close() {
       clearInterval(drip);
       cut();
@@ -81,8 +86,8 @@ export async function startProxy(databaseUrl: string): Promise<Proxy> {
 }
 
 interface Hold {
-  readonly statement: string;
-  resolve(held: HeldStatement): void;
+  readonly message: string | Buffer;
+  resolve(held: HeldMessage): void;
 }
 
 interface Connection {
@@ -96,11 +101,11 @@ function join(client: Socket, upstream: Socket, behaviour: () => Behaviour, hold
     client.resetAndDestroy();
     upstream.resetAndDestroy();
   };
-  /** What the client has sent from a held statement on; undefined while nothing is held. */
+  /** What the client has sent from a held message on; undefined while nothing is held. */
   let held: Buffer[] | undefined;
 
   function toServer(data: Buffer): void {
-    const index = holds.findIndex(({ statement }) => data.includes(statement));
+    const index = holds.findIndex(({ message }) => data.includes(message));
     const [hold] = held === undefined && index >= 0 ? holds.splice(index, 1) : [];
     if (hold !== undefined) {
       held = [];
@@ -118,9 +123,12 @@ function join(client: Socket, upstream: Socket, behaviour: () => Behaviour, hold
 
   async function loseAnswer(): Promise<void> {
     back.stop();
-    const answered = once(upstream, 'readable');
     pass();
-    await answered;
+    let answer = Buffer.alloc(0);
+    while (!answer.includes(READY)) {
+      await once(upstream, 'readable');
+      answer = Buffer.concat([answer, (upstream.read() as Buffer | null) ?? Buffer.alloc(0)]);
+    }
     reset();
   }
 

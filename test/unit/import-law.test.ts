@@ -11,7 +11,7 @@ interface Import {
 }
 
 /** The files that Lambda starts. */
-const ENTRY_POINTS = ['breaker', 'find-database', 'handler', 'migrate', 'probe'].map(
+const ENTRY_POINTS = ['breaker', 'find-database', 'handler', 'migrate', 'probe', 'retention'].map(
   (name) => `lambda/${name}.ts`,
 );
 

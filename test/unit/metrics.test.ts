@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DatabaseFailure, KeysetFailure, VizardError } from '../../lambda/errors.ts';
 import type { BatchReport } from '../../lambda/ingest.ts';
-import { createBreakerMetrics, createMetrics } from '../../lambda/metrics.ts';
+import { createBreakerMetrics, createMetrics, createRetentionMetrics } from '../../lambda/metrics.ts';
 
 const REPORT: BatchReport = {
   received: 3,
@@ -109,5 +109,14 @@ describe('metrics of the circuit breaker', () => {
 
     const [{ _aws, ...values } = {}] = published();
     expect(values).toEqual({ service: 'logins', ...expected });
+  });
+});
+
+describe('metrics of the partitions', () => {
+  it('say every hour how many days ahead there are, and how many were dropped, be it none', () => {
+    createRetentionMetrics()({ ahead: 8, dropped: 0 });
+
+    const [{ _aws, ...values } = {}] = published();
+    expect(values).toEqual({ service: 'logins', PartitionsAhead: 8, PartitionsDropped: 0 });
   });
 });

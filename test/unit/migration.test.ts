@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adviceFor } from '../../lambda/migration.ts';
+import { adviceFor } from '../../lambda/advice.ts';
 
 describe('the advice for a migration that failed', () => {
   it.each([
@@ -8,6 +8,7 @@ describe('the advice for a migration that failed', () => {
     ['2BP01', /granted .* to others; revoke that from it with CASCADE/],
     ['42501', /log in as the owner of the schema/],
     ['42P01', /table or view is gone/],
+    ['42P07', /name that a partition is to have.*rename it/],
     ['42P16', /drop it/],
     ['55P03', /holds a lock .* find it in pg_locks/],
     ['57014', /within the time of the invocation.*CREATE UNIQUE INDEX CONCURRENTLY/],

@@ -34,7 +34,7 @@ export const REASON_CODES: readonly string[] = Object.keys({
 export function reasonOf(record: SQSRecord, queue: string): Reason {
   const source = record.attributes.DeadLetterQueueSourceArn;
   if (source !== undefined && queueName(source) !== queue) return { field: null, code: OTHER_QUEUE };
-  const [chunk] = parseBatch(loginEvents, [record], 1);
+  const [chunk] = parseBatch(loginEvents, [record]);
   const [rejection] = chunk!.rejected;
   if (rejection === undefined) return { field: null, code: STORABLE };
   const { field, code } = rejection;

@@ -1,98 +1,131 @@
 /**
  * Tokens that stand in tables: were one to change, new rows would no longer join with old ones. The oracles made
- * them, not the masker, and they must never be made again.
+ * those of golden-tokens.json, not the masker, and they must never be made again.
  */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { isMasked, type MaskedColumn, type TableDeclaration } from '../../../lambda/events/declaration.ts';
+import { fieldParser } from '../../../lambda/events/fields.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
-import { parseKeyset } from '../../../lambda/masking/keyset.ts';
+import { proveKey } from '../../../lambda/masking/key-proof.ts';
+import { type Keyset, parseKeyset } from '../../../lambda/masking/keyset.ts';
 import { columnMasker, unmask } from '../../../lambda/masking/masker.ts';
-import { fromHex, hex } from './bytes.ts';
+import { fromHex, hex, hexAll, sampleBytes } from './bytes.ts';
 import { irreversibleToken, recoverableToken } from './oracles.ts';
-
-const K1 = { kid: 'k1', material: 'a'.repeat(43) };
-const keyset = parseKeyset(JSON.stringify({ primary: 'k1', k1: K1.material }));
 
 interface Golden {
   readonly name: string;
-  readonly column: MaskedColumn;
-  /** Canonical bytes. */
-  readonly value: Uint8Array;
-  readonly s1: string;
-  readonly h1: string;
+  readonly column: string;
+  /** As an event has it. */
+  readonly text: string;
+  /** Its canonical bytes, in hex. */
+  readonly canonical: string;
+  /** Of every key, in both schemes. */
+  readonly tokens: readonly string[];
 }
 
+interface GoldenFile {
+  /** Material by kid. */
+  readonly keys: Readonly<Record<string, string>>;
+  /** Proofs by kid. */
+  readonly proofs: Readonly<Record<string, string>>;
+  readonly values: readonly Golden[];
+}
+
+const { keys, proofs, values } = JSON.parse(
+  readFileSync(new URL('golden-tokens.json', import.meta.url), 'utf8'),
+) as GoldenFile;
+
 const declaration: TableDeclaration = loginEvents;
-const [ip, deviceId] = declaration.columns.filter(isMasked) as [MaskedColumn, MaskedColumn];
+const columns = declaration.columns.filter(isMasked);
+const kids = Object.keys(keys);
+const keysetOf = (primary: string): Keyset => parseKeyset(JSON.stringify({ primary, ...keys }));
 
-const golden: readonly Golden[] = [
-  {
-    name: 'the address 203.0.113.7',
-    column: ip,
-    value: fromHex('00000000 00000000 0000ffff cb007107'),
-    s1: 's1~k1~-ZB-dsbBwGXx53opuzqjfQ-wtakkDueMpkoXTt9ZApA',
-    h1: 'h1~k1~VyXFkG1r4XxOO_oeXV75qKhymJtf-fPTEobLucKtxIg',
-  },
-  {
-    name: 'the address 2001:db8::1',
-    column: ip,
-    value: fromHex('20010db8 00000000 00000000 00000001'),
-    s1: 's1~k1~Vq6wxQagilyka6fU9MkEKv1TTG91Cu3z1TuMLLrKc9c',
-    h1: 'h1~k1~0r_C3_Iip6bY8z1zNvF_b_W1WYlLGsIgemoASaXZPiQ',
-  },
-  {
-    name: 'a device id of 11 bytes',
-    column: deviceId,
-    value: Buffer.from('593-47-5928'),
-    s1: 's1~k1~VDI6-q6kBxW3KNs5t5DHn-J8-53gMu6jQhhjtMnVNdY',
-    h1: 'h1~k1~aPFEzW0DPjF4bp6qgEdCEOspk7RrcfDZpayeUlkQELo',
-  },
-  {
-    name: 'a device id of 15 bytes',
-    column: deviceId,
-    value: Buffer.from('device-id-of-15'),
-    s1: 's1~k1~sHH1cYbC4AXe7GO94anFrbWKDwaBZQO7mFVNDGaHB0w',
-    h1: 'h1~k1~cUxcHm18lWFS9K5WfkWStuXvvlE_S-Ly9I8LfY9FOVw',
-  },
-  {
-    name: 'a device id of 16 bytes',
-    column: deviceId,
-    value: Buffer.from('device-id-of--16'),
-    s1: 's1~k1~kcwoyE7KWJMscBMsHlm5xdaiuJ_3pZnh8r3ozRlp0nwfoUc7eyiy22fbiEM7b95B',
-    h1: 'h1~k1~IspsnvMnv4DAUl2Nd0YjOfp72WLycrxsPRv1twMfPQ4',
-  },
-  {
-    name: 'a device id of 31 bytes',
-    column: deviceId,
-    value: Buffer.from('d'.repeat(31)),
-    s1: 's1~k1~crnAL_0ESwkC5GL98dUrPWnzQL8EN9QPE5MP8fxP-S2r0cpen6shrPNbasa3-doU',
-    h1: 'h1~k1~rAc99qlCKMekZOIjiJxFp_7n5ANycQtaA-VTI1f6huc',
-  },
-  {
-    name: 'a device id of 159 bytes',
-    column: deviceId,
-    value: Buffer.from('d'.repeat(159)),
-    s1: 's1~k1~vQg6pVCHekCMa0Y_9Jc-ySre7SrRQIG2uHXxPE9ZYUgKQi58SpOE1_-kQu7SRUZHQSVA620YmcKBTGHFD_ZtCocyqB1gMsDExcw6gwr23rNyvKYcZlmm3ggT82ojTWabOU20YxzHM5pBhYvl_1z9UZyLLyL1DoA48ue2m50yv3VKrxM1NVJH70wBuvOvB5dUHeXGt1P-5yGfVpR-WzDOD6NEOPXPlx2s__SINNnRweA',
-    h1: 'h1~k1~BbChvbOjeOyuTkbWJeQ5FXuPNEPTl8edpkEFq34xZyg',
-  },
-];
+const maskings = [
+  { masking: 'recoverable', scheme: 's1', oracle: recoverableToken },
+  { masking: 'irreversible', scheme: 'h1', oracle: irreversibleToken },
+] as const;
 
-describe.each(golden)('the tokens of $name', ({ column, value, s1, h1 }) => {
-  it('are what they always were, recoverable', () => {
-    expect(columnMasker(keyset, 'recoverable', column)([value])).toEqual([s1]);
+const all = columns.flatMap((column) =>
+  kids.flatMap((kid) => maskings.map((masking) => ({ column, name: column.column, kid, ...masking }))),
+);
+
+type Mask = (values: readonly (Uint8Array | null)[]) => (string | null)[];
+
+interface Known {
+  readonly value: Uint8Array;
+  readonly token: string;
+}
+
+/** The values of a column with their tokens of one key and scheme. */
+function knownOf(column: MaskedColumn, prefix: string): Known[] {
+  return values
+    .filter((golden) => golden.column === column.column)
+    .map(({ canonical, tokens }) => ({
+      value: fromHex(canonical),
+      token: tokens.find((token) => token.startsWith(`${prefix}~`))!,
+    }));
+}
+
+describe('the canonical bytes behind the tokens', () => {
+  it.each(values)('of $name are what they always were', ({ column: name, text, canonical }) => {
+    const column = columns.find((masked) => masked.column === name)!;
+
+    expect(hex(fieldParser(column)(text) as Uint8Array)).toBe(canonical);
   });
+});
 
-  it('are what they always were, irreversible', () => {
-    expect(columnMasker(keyset, 'irreversible', column)([value])).toEqual([h1]);
-  });
+describe.each(all)('the $masking tokens of $name by key $kid', ({ column, kid, masking, scheme, oracle }) => {
+  const keyset = keysetOf(kid);
+  const masker = columnMasker(keyset, masking, column);
+  const mask: Mask = (batch) => [...masker(batch)];
+  const known = knownOf(column, `${scheme}~${kid}`);
+  const tokens = known.map(({ token }) => token);
 
-  it('open to the value, the recoverable one only', () => {
-    const [opened, irreversible] = unmask(keyset, column, [s1, h1]);
-    expect(opened && hex(opened)).toBe(hex(value));
-    expect(irreversible).toBeUndefined();
+  it('are what they always were', () => {
+    expect(known.map(({ value }) => mask([value])[0])).toEqual(tokens);
   });
 
   it('are what other code makes of the same design', () => {
-    expect([recoverableToken(K1, column, value), irreversibleToken(K1, column, value)]).toEqual([s1, h1]);
+    expect(known.map(({ value }) => oracle({ kid, material: keys[kid]! }, column, value))).toEqual(tokens);
+  });
+
+  it('do not depend on those beside them, in a batch of two', () => {
+    for (const a of known) for (const b of known) expectKnown(mask, [a, b]);
+  });
+
+  it.each([511, 512, 513])('do not depend on those beside them, in a batch of %i', (size) => {
+    const batch = Array.from({ length: size }, (_, i) => known[i % known.length]!);
+
+    expectKnown(mask, batch);
+    expectKnown(mask, batch.toReversed());
+  });
+
+  it('do not depend on other values and missing ones between them', () => {
+    const spread = known.flatMap(({ value }, i) => [sampleBytes(16, i), value, null]);
+
+    expect(mask(spread).filter((_, i) => i % 3 === 1)).toEqual(tokens);
+  });
+
+  it(scheme === 's1' ? 'open to the values' : 'open to nobody', () => {
+    // Any key of the keyset may be primary by then.
+    const opened = hexAll(unmask(keysetOf(kids.at(-1)!), column, tokens));
+    expect(opened).toEqual(known.map(({ value }) => (scheme === 's1' ? hex(value) : undefined)));
+  });
+});
+
+function expectKnown(mask: Mask, batch: readonly Known[]): void {
+  expect(mask(batch.map(({ value }) => value))).toEqual(batch.map(({ token }) => token));
+}
+
+describe.each(kids)('the proof of key %s', (kid) => {
+  it('is what it always was', () => {
+    expect(proveKey(keysetOf(kid))).toEqual({ kid, proof: proofs[kid] });
+  });
+
+  it('is what other code makes of the same design', () => {
+    const column: MaskedColumn = { column: '', source: [], type: 'text', mask: { domain: 'key_proof' } };
+
+    expect(irreversibleToken({ kid, material: keys[kid]! }, column, Buffer.from('vizard'))).toBe(proofs[kid]);
   });
 });

@@ -7,8 +7,9 @@ import {
 } from '../../../lambda/events/declaration.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
 import { parseKeyset } from '../../../lambda/masking/keyset.ts';
-import { columnMasker, unmask } from '../../../lambda/masking/masker.ts';
+import { unmask } from '../../../lambda/masking/masker.ts';
 import { KEYSET_JSON } from '../../support/records.ts';
+import { textMasker as columnMasker } from '../../support/tokens.ts';
 import { fromHex, hex, hexAll, sampleBytes } from './bytes.ts';
 import { irreversibleToken, recoverableToken } from './oracles.ts';
 

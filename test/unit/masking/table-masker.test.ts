@@ -22,7 +22,6 @@ describe('the masker of a table', () => {
     messageId,
     eventId: `00000000-0000-8000-8000-00000000000${messageId}`,
     date: '2023-11-14',
-    redelivered: false,
   }));
 
   /** A chunk as the parser makes it: canonical bytes for masked columns, three rows. */
@@ -45,7 +44,7 @@ describe('the masker of a table', () => {
     const masked = tableMasker(keyset, row.masking, declaration).mask(parsed);
 
     expect(masked.events).toEqual(events);
-    expect(masked.columns).toEqual(
+    expect(masked.columns.map(({ kind, values }) => ({ kind, values: [...values] }))).toEqual(
       declaration.columns.map((column, i) => {
         if (!isMasked(column)) return parsed.columns[i];
         const token = row.oracle(K1, column, sampleBytes(16, i));
@@ -65,7 +64,7 @@ describe('the masker of a table', () => {
     const masked = tableMasker(keyset, 'recoverable', mixed).mask(chunk(mixed));
 
     const schemes = masked.columns.map(({ kind, values }) =>
-      kind === 'masked' ? values[0]?.slice(0, 2) : kind,
+      kind === 'masked' ? values.at(0)?.slice(0, 2) : kind,
     );
     expect(schemes).toEqual(['plain', 'plain', 'h1', 's1', 'plain', 'plain']);
   });
@@ -87,7 +86,7 @@ describe('the masker of a table', () => {
       repeats: [],
     };
     const masked = tableMasker(keyset, 'recoverable', declaration).mask(empty);
-    expect(masked.columns.flatMap<unknown>(({ values }) => values)).toEqual([]);
+    expect(masked.columns.flatMap<unknown>(({ values }) => [...values])).toEqual([]);
   });
 });
 

@@ -12,7 +12,7 @@ import {
   refusedField,
 } from '../../../lambda/postgres/sqlstate.ts';
 
-const INDEX = 'user_logins_event';
+const INDEX = 'user_logins_event_key';
 const SENTINEL = 'Key (ip)=(203.0.113.7) sentinel';
 
 /** Codes of https://www.postgresql.org/docs/current/errcodes-appendix.html by what they mean for the rows. */
@@ -61,6 +61,8 @@ const MEANINGS: Readonly<Record<Exclude<Failure, 'duplicate'>, readonly string[]
   deployment: [
     '08P01',
     '0A000',
+    '22P03',
+    '22P04',
     '25P02',
     '3D000',
     '3F000',
@@ -98,6 +100,26 @@ describe('classify', () => {
     expect(classify(databaseError({ code: '23505', constraint: INDEX }), INDEX)).toBe('duplicate');
     expect(classify(databaseError({ code: '23505', constraint: 'user_logins_pkey' }), INDEX)).toBe('row');
     expect(classify(databaseError({ code: '23505' }), INDEX)).toBe('row');
+  });
+
+  it.each(['20231114', 'default', 'history'])(
+    'a duplicate in the partition %s is one of the table',
+    (name) => {
+      const constraint = `user_logins_${name}_event_key`;
+
+      expect(classify(databaseError({ code: '23505', constraint }), INDEX)).toBe('duplicate');
+      expect(classify(databaseError({ code: '23505', constraint: `x${constraint}` }), INDEX)).toBe('row');
+      expect(classify(databaseError({ code: '23505', constraint: `${constraint}s` }), INDEX)).toBe('row');
+    },
+  );
+
+  it('a row for whose day a partition is made while it waits goes to that one, and is not to blame', () => {
+    const routine = 'ExecPartitionCheckEmitError';
+
+    expect(classify(databaseError({ code: '23514', routine }), INDEX)).toBe('contention');
+    expect(classify(databaseError({ code: '23514', routine: 'ExecFindPartition' }), INDEX)).toBe(
+      'deployment',
+    );
   });
 
   it('a violated check refuses the row; without a constraint it is a missing partition', () => {
@@ -204,7 +226,9 @@ describe('isDatabaseFault', () => {
   });
 });
 
-type Details = Partial<Pick<DatabaseError, 'code' | 'constraint' | 'detail' | 'where' | 'column' | 'file'>>;
+type Details = Partial<
+  Pick<DatabaseError, 'code' | 'constraint' | 'detail' | 'where' | 'column' | 'file' | 'routine'>
+>;
 
 /** What pg rejects a statement with; its message quotes a value, as the server's does. */
 function databaseError(details: Details): DatabaseError {

@@ -1,0 +1,26 @@
+/**
+ * What a person can do about a change of the schema that failed.
+ *
+ * @param code a SQLSTATE or a system error code
+ */
+export function adviceFor(code: string): string {
+  const isSqlState = /^[0-9FHPX][0-9A-Z]{4}$/.test(code);
+  if (!isSqlState) {
+    return 'check host, port and security groups, and on RDS that the certificate is one of its region';
+  }
+  if (code.startsWith('28')) return 'check that user and password are those of the database';
+  return ADVICE[code] ?? 'the code is a SQLSTATE of PostgreSQL';
+}
+
+/** By SQLSTATE. */
+const ADVICE: Readonly<Record<string, string>> = {
+  '2BP01': 'a role of it has granted what it was granted to others; revoke that from it with CASCADE',
+  '42501': 'log in as the owner of the schema, of the tables and of the roles that are there',
+  '42P07': 'a table has the name that a partition is to have, and is none; rename it',
+  '42P01': 'a table or view is gone since it was looked for; run the migration again',
+  '42P16': 'the view that is there has other columns; drop it, and the migration makes it again',
+  '55P03':
+    'another session holds a lock on the table or view; find it in pg_locks, let it end, and run it again',
+  '57014':
+    'it did not end within the time of the invocation; see what it waited for, or make a large index by hand with CREATE UNIQUE INDEX CONCURRENTLY, and run it again',
+};
