@@ -1,7 +1,7 @@
 import type { ClientBase, DatabaseError } from 'pg';
 import type { Deadline } from '../deadline.ts';
 import type { StorableChunk } from '../masking/table-masker.ts';
-import { copyInto } from './copy.ts';
+import { copyEach } from './copy.ts';
 import { encodeRows } from './copy-rows.ts';
 import { classify } from './sqlstate.ts';
 import { merge, refusal, report, requireAll, retryAll, type WriteReport } from './write-report.ts';
@@ -10,12 +10,13 @@ import { merge, refusal, report, requireAll, retryAll, type WriteReport } from '
 export const COMMIT_TIME = 500;
 
 /** Rows of a chunk: `from` to `to`, `to` excluded. */
-type Range = readonly [from: number, to: number];
+type Piece = readonly [from: number, to: number];
 
 /**
- * Copies all rows but those that the table refuses for what they hold. PostgreSQL says at which row a COPY fails: the rows
- * before it go in, it is tried alone, and the COPY goes on after it, three round trips for each refused row. Where it does
- * not say, the rows are halved. No row is refused that was not refused alone.
+ * Copies all rows but those that the table refuses for what they hold, a chunk after the other, each piece of it behind a
+ * savepoint. PostgreSQL says at which row a COPY fails; the pieces that follow are the rows before it with it alone after
+ * them, in one message, and the rows behind it: two round trips for each refused row. Where it does not say, they are
+ * halves. No row is refused that was not refused alone.
  *
  * @param statements COPY, what begins a transaction, and the name of the idempotency index
  * @throws pg's error for all other reasons; a row that is there already is one
@@ -27,43 +28,66 @@ export async function copyAccepted(
   deadline: Deadline,
 ): Promise<WriteReport> {
   const { begin, copy, index } = statements;
-  /** Sent with the next COPY. Every part that is good is left behind a savepoint. */
+  // Released, because every open savepoint holds a lock of the server's.
+  const between = 'RELEASE SAVEPOINT part; SAVEPOINT part';
   let before = `${begin}; SAVEPOINT part`;
 
-  async function copyRange(chunk: StorableChunk, [from, to]: Range): Promise<WriteReport> {
-    const events = chunk.events.slice(from, to);
-    // What has been found good so far is worth more than knowing the rest.
-    if (deadline.remaining() < COMMIT_TIME) return retryAll([{ events }]);
-    try {
-      const stored = await copyInto(client, { before, copy, times: 1 }, [encodeRows(chunk, from, to)]);
-      requireAll(events.length, stored);
-      // Released first, because every open savepoint holds a lock of the server's.
-      before = 'RELEASE SAVEPOINT part; SAVEPOINT part';
-      return report({ stored });
-    } catch (error) {
+  async function copyChunk(chunk: StorableChunk): Promise<WriteReport> {
+    let result = report({});
+    let pieces: Piece[] = chunk.events.length > 0 ? [[0, chunk.events.length]] : [];
+    while (pieces.length > 0) {
+      // What has been found good so far is worth more than knowing the rest.
+      if (deadline.remaining() < COMMIT_TIME)
+        return merge(result, retryAll(pieces.map((piece) => ({ events: chunk.events.slice(...piece) }))));
+      const next = pieces.slice(0, firstAlone(pieces) + 1);
+      const files = next.map(([from, to]) => encodeRows(chunk, from, to));
+      const query = { before, copy, times: files.length, between };
+      const { taken, error } = await copyEach(client, query, files);
+      for (const [i, rows] of taken.entries()) requireAll(sizeOf(next[i]!), rows);
+      result = merge(result, report({ stored: taken.reduce((sum, rows) => sum + rows, 0) }));
+      pieces = pieces.slice(taken.length);
+      before = between;
+      if (error === undefined) continue;
       if (classify(error, index) !== 'row') throw error;
       before = 'ROLLBACK TO SAVEPOINT part';
-      if (events.length === 1) return report({ refused: [refusal(events[0]!, error)] });
-      const row = refusedRow(error, events.length);
-      const cuts = row === undefined ? [from + (events.length >> 1)] : [from + row, from + row + 1];
-      return copyRanges(chunk, [from, ...cuts, to]);
+      const [failed, ...others] = pieces as [Piece, ...Piece[]];
+      if (sizeOf(failed) === 1)
+        result = merge(result, report({ refused: [refusal(chunk.events[failed[0]]!, error)] }));
+      pieces = [...divideAtFailure(failed, error), ...others];
     }
-  }
-
-  /** @param bounds of ranges that follow one another; empty ones are left out */
-  async function copyRanges(chunk: StorableChunk, bounds: readonly number[]): Promise<WriteReport> {
-    let whole = report({});
-    for (const [i, from] of bounds.slice(0, -1).entries()) {
-      const to = bounds[i + 1]!;
-      if (from < to) whole = merge(whole, await copyRange(chunk, [from, to]));
-    }
-    return whole;
+    return result;
   }
 
   let whole = report({});
-  for (const chunk of chunks) whole = merge(whole, await copyRanges(chunk, [0, chunk.events.length]));
+  let copying = Promise.resolve(whole);
+  for (const chunk of chunks) {
+    // The next chunk is made while the server has this one.
+    whole = merge(whole, await copying);
+    copying = copyChunk(chunk);
+    copying.catch(() => {});
+  }
+  whole = merge(whole, await copying);
   await client.query(`${before}; COMMIT`);
   return whole;
+}
+
+function sizeOf([from, to]: Piece): number {
+  return to - from;
+}
+
+/** The place of the first row that is tried alone: it may well be refused, and what follows it in vain. @default all */
+function firstAlone(pieces: readonly Piece[]): number {
+  const place = pieces.findIndex((piece) => sizeOf(piece) === 1);
+  return place < 0 ? pieces.length : place;
+}
+
+/** @returns what is to be tried of a piece that failed, in its order; nothing of a single row */
+function divideAtFailure([from, to]: Piece, error: unknown): Piece[] {
+  if (to - from === 1) return [];
+  const row = refusedRow(error, to - from);
+  const cuts = row === undefined ? [from + ((to - from) >> 1)] : [from + row, from + row + 1];
+  const bounds = [from, ...cuts, to];
+  return cuts.concat(to).flatMap((end, i): Piece[] => (bounds[i]! < end ? [[bounds[i]!, end]] : []));
 }
 
 /**

@@ -15,8 +15,18 @@ export interface CopyQuery {
   readonly copy: string;
   /** How many times; as many files follow. */
   readonly times: number;
+  /** Between two of them. */
+  readonly between?: string;
   /** After the last COPY. */
   readonly after?: string;
+}
+
+/** What became of the COPYs of one message. */
+export interface CopyOutcome {
+  /** How many rows the table took, for each COPY that was done. */
+  readonly taken: readonly number[];
+  /** The server's error, of the COPY that follows or of the statements around; none of the others was run. */
+  readonly error?: unknown;
 }
 
 /**
@@ -24,14 +34,13 @@ export interface CopyQuery {
  * made, and nothing waits for the server before the end: statements, files and COMMIT are one round trip.
  *
  * @param files as encodeRows makes them
- * @returns how many rows the table took
- * @throws the server's error, or what the files throw; then none of the statements that follow was run
+ * @throws what the files throw; then the server has discarded all rows of the COPY that it was at
  */
-export async function copyInto(
+export async function copyEach(
   client: ClientBase,
   query: CopyQuery,
   files: Iterable<Uint8Array>,
-): Promise<number> {
+): Promise<CopyOutcome> {
   const copy = client.query(new CopyIn(query));
   try {
     let sent = 0;
@@ -44,10 +53,26 @@ export async function copyInto(
     if (!copy.failed && sent !== query.times) throw new RangeError(`${sent} files for ${query.times} COPYs`);
   } catch (error) {
     copy.abandon();
-    await copy.done.catch(() => {});
+    await copy.done;
     throw error;
   }
   return copy.done;
+}
+
+/**
+ * As copyEach, for who needs all or nothing.
+ *
+ * @returns how many rows the table took
+ * @throws the server's error as well
+ */
+export async function copyInto(
+  client: ClientBase,
+  query: CopyQuery,
+  files: Iterable<Uint8Array>,
+): Promise<number> {
+  const { taken, error } = await copyEach(client, query, files);
+  if (error !== undefined) throw error;
+  return taken.reduce((sum, rows) => sum + rows, 0);
 }
 
 /** A message by its first byte. @see https://www.postgresql.org/docs/current/protocol-message-formats.html */
@@ -67,21 +92,21 @@ const COPY_FAIL = message('f', Buffer.from('batch abandoned\0'));
  * server drops them (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY).
  */
 class CopyIn implements Submittable {
-  /** How many rows the table took, once the server is ready for another query. */
-  readonly done: Promise<number>;
+  /** Settles when the server is ready for another query, or has failed. Never rejects. */
+  readonly done: Promise<CopyOutcome>;
   failed = false;
   private readonly query: CopyQuery;
-  private readonly outcome = Promise.withResolvers<number>();
+  private readonly taken: number[] = [];
+  private readonly settle: (outcome: CopyOutcome) => void;
   private stream: Duplex | undefined;
   /** What was sent while pg still waited for the end of the query before. */
   private readonly early: Uint8Array[] = [];
-  private rows = 0;
 
   constructor(query: CopyQuery) {
     this.query = query;
-    this.done = this.outcome.promise;
-    // It may fail while rows are still being made.
-    this.done.catch(() => {});
+    const { promise, resolve } = Promise.withResolvers<CopyOutcome>();
+    this.done = promise;
+    this.settle = resolve;
   }
 
   send(file: Uint8Array): void {
@@ -106,8 +131,9 @@ class CopyIn implements Submittable {
   /** What follows is called by pg. */
   submit(connection: Connection): void {
     this.stream = connection.stream;
-    const { before, copy, times, after } = this.query;
-    const statements = [before, ...new Array<string>(times).fill(copy), after];
+    const { before, copy, times, between, after } = this.query;
+    const copies = Array.from({ length: times }, (_, i) => (i === 0 ? [copy] : [between, copy]));
+    const statements = [before, ...copies.flat(), after];
     connection.query(statements.filter((statement) => statement !== undefined).join('; '));
     this.write(this.early);
   }
@@ -116,15 +142,15 @@ class CopyIn implements Submittable {
 
   handleCommandComplete({ text }: { readonly text: string }): void {
     const [, rows] = /^COPY (\d+)$/.exec(text) ?? [];
-    if (rows !== undefined) this.rows += Number(rows);
+    if (rows !== undefined) this.taken.push(Number(rows));
   }
 
   handleError(error: unknown): void {
     this.failed = true;
-    this.outcome.reject(error);
+    this.settle({ taken: this.taken, error });
   }
 
   handleReadyForQuery(): void {
-    this.outcome.resolve(this.rows);
+    this.settle({ taken: this.taken });
   }
 }

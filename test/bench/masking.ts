@@ -6,6 +6,7 @@ import { chunkSizes } from '../../lambda/ingest.ts';
 import { createAesSiv } from '../../lambda/masking/aes-siv.ts';
 import { type Cells, cellAt, packCells, packPaddedCells } from '../../lambda/masking/cells.ts';
 import { tableMasker } from '../../lambda/masking/table-masker.ts';
+import { Tokens } from '../../lambda/masking/tokens.ts';
 import { type Aim, type Benchmark, compared, count } from './benchmark.ts';
 import { freshBatch, keyset } from './database.ts';
 import { type Round, timed } from './rounds.ts';
@@ -15,13 +16,14 @@ const TIMES = 10;
 
 export const benchmark: Benchmark = {
   title: 'masking alone: address and device id of every record of a batch, canonical bytes in, tokens out',
-  note: 'The AES-ECB pass has the same plaintext bytes in one buffer, and makes no tokens.',
+  note: 'One pass of AES-ECB over the same bytes: inside a masker that does nothing else in another way, and bare, over one buffer.',
   async run(stage) {
     const rows = stage.largest;
     const input = maskingInput(rows);
     const took = await stage.measure('masking', {
       masker: round(masker(input), TIMES),
       cipher: round(cipherAlone(input), TIMES),
+      ecbMasker: round(ecbMasker(input), TIMES),
       ecb: round(ecbPass(input), TIMES),
       noble: round(nobleEach(input)),
       cipheriv: round(cipherivEach(input)),
@@ -31,11 +33,13 @@ export const benchmark: Benchmark = {
     const name = `${count(rows)} × 2 values`;
     const sample = (way: keyof typeof took, what: string) => ({ what, milliseconds: took[way] });
     const ours = sample('masker', 'masker');
-    const ecb = sample('ecb', 'one AES-ECB pass');
+    const onePass = sample('ecbMasker', 'masker with one AES-ECB pass');
+    const ecb = sample('ecb', 'one bare AES-ECB pass');
     const faster: Aim = { atLeast: 10 };
     return [
+      compared({ ...ours, what: `masker, ${name}` }, onePass, { rows, aim: { atMost: 3 } }),
       compared({ ...ours, what: `masker, ${name}` }, ecb, { rows, aim: { atMost: 3 } }),
-      compared(sample('cipher', 'its cipher alone, cells in, cells out'), ecb, { rows, aim: { atMost: 3 } }),
+      compared(sample('cipher', 'its cipher alone, cells in, cells out'), ecb, { rows }),
       compared(sample('noble', '@noble/ciphers aessiv, each value'), ours, { rows, aim: faster }),
       compared(sample('cipheriv', 'createCipheriv, each value'), ours, { rows, aim: faster }),
       compared(sample('hmac', 'createHmac, each value, raw key'), ours, { rows, aim: faster }),
@@ -87,6 +91,21 @@ function cipherAlone({ cells, key }: MaskingInput): () => void {
   const { seal } = createAesSiv(key, [DOMAIN]);
   return () => {
     for (const column of cells) seal(column);
+  };
+}
+
+/** What masking would take if one pass over the plaintexts were enough: all but the cipher is as in ours. */
+function ecbMasker({ chunks, key }: MaskingInput): () => void {
+  const cipher = createCipheriv('aes-256-ecb', key.subarray(0, 32), null).setAutoPadding(false);
+  return () => {
+    for (const { columns } of chunks) {
+      for (const column of columns) {
+        if (column.kind !== 'canonical') continue;
+        const cells = packPaddedCells(column.values.filter((value) => value !== null));
+        const bytes = new Uint8Array(cipher.update(cells.bytes));
+        Tokens.encode('e1~k1~', { ...cells, bytes });
+      }
+    }
   };
 }
 
