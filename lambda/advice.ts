@@ -14,11 +14,15 @@ export function adviceFor(code: string): string {
 
 /** By SQLSTATE. */
 const ADVICE: Readonly<Record<string, string>> = {
-  '2BP01': 'a role of it has granted what it was granted to others; revoke that from it with CASCADE',
+  '2BP01':
+    'a role of it has granted what it was granted to others; revoke that from it with CASCADE; or a view or a key depends on a partition that is to go; drop it before',
   '42501': 'log in as the owner of the schema, of the tables and of the roles that are there',
-  '42P07': 'a table has the name that a partition is to have, and is none; rename it',
+  '42P07':
+    'a table or an index has the name that a partition or its index is to have, perhaps because a partition was detached; rename it',
   '42P01': 'a table or view is gone since it was looked for; run the migration again',
   '42P16': 'the view that is there has other columns; drop it, and the migration makes it again',
+  '55000':
+    'a publication that publishes deletes needs a replica identity of the table that rows are taken out of, the default partition or the plain table; give it one with ALTER TABLE … REPLICA IDENTITY FULL, or leave deletes out of the publication',
   '55P03':
     'another session holds a lock on the table or view; find it in pg_locks, let it end, and run it again',
   '57014':

@@ -45,9 +45,10 @@ export function createBreakerMetrics(): (tick: Tick) => void {
 /** Publishes what a look at the partitions found and did, in the same way. */
 export function createRetentionMetrics(): (kept: KeptPartitions) => void {
   const metrics = new Metrics({ namespace: METRICS.namespace });
-  return ({ ahead, dropped }) => {
+  return ({ ahead, dropped, expiredRows }) => {
     count(metrics, METRICS.partitionsAhead, ahead);
     count(metrics, METRICS.partitionsDropped, dropped);
+    count(metrics, METRICS.expiredRows, expiredRows);
     metrics.publishStoredMetrics();
   };
 }

@@ -6,8 +6,9 @@ import type { TableDeclaration } from './events/declaration.ts';
 import type { Log } from './log.ts';
 import { logChanges } from './partition-keeper.ts';
 import { type Login, RESUME_TIME, withClient } from './postgres/connection.ts';
+import { requirePlainTable } from './postgres/partition-catalog.ts';
 import type { Day } from './postgres/partition-days.ts';
-import { DAYS_AHEAD, makePartitions, requirePlainTable } from './postgres/partitions.ts';
+import { DAYS_AHEAD, makePartitions } from './postgres/partitions.ts';
 import type { RoleNames } from './postgres/roles.ts';
 import { migrate } from './postgres/schema.ts';
 
@@ -37,7 +38,13 @@ export async function runMigration(
       login,
       async (client) => {
         if (partitions === undefined) await requirePlainTable(client, declaration);
-        const created = await migrate(client, declaration, { roles, partitions, deadline });
+        const onOtherView = (view: string) =>
+          log.warn(
+            `left view ${view} as somebody changed it; to have ours, drop it and run the migration again`,
+            {},
+          );
+        const options = { roles, partitions, deadline, onOtherView };
+        const created = await migrate(client, declaration, options);
         for (const thing of created) log.info(`created ${thing}`, {});
         if (partitions === undefined) return;
         const days = { today: partitions.today, ahead: DAYS_AHEAD, deadline };

@@ -75,4 +75,6 @@ export const METRICS = Object.freeze({
   /** Once an hour, of a table that is partitioned: days from today on that have a partition, 0 when today has none. */
   partitionsAhead: 'PartitionsAhead',
   partitionsDropped: 'PartitionsDropped',
+  /** Rows that were older than what is kept when they came: many of them are a producer's wrong EventTime. */
+  expiredRows: 'ExpiredRows',
 });

@@ -13,6 +13,8 @@ export interface KeptPartitions {
   readonly ahead: number;
   /** Partitions that were dropped. */
   readonly dropped: number;
+  /** Rows of the default partition that were deleted: events that were too old when they came. */
+  readonly expiredRows: number;
 }
 
 export interface PartitionsToKeep {
@@ -36,8 +38,10 @@ export async function runRetention(
 ): Promise<KeptPartitions> {
   const tell = logChanges(log);
   let dropped = 0;
+  let expiredRows = 0;
   const onChange: OnChange = (change) => {
     if (change.kind === 'dropped') dropped++;
+    if (change.kind === 'deleted') expiredRows += change.rows;
     tell(change);
   };
   try {
@@ -48,7 +52,7 @@ export async function runRetention(
       (client) => keepPartitions(client, declaration, keep, onChange),
       limits,
     );
-    return { ahead, dropped };
+    return { ahead, dropped, expiredRows };
   } catch (error) {
     if (!(error instanceof DatabaseFailure) || error instanceof LoginFailure) throw error;
     throw new DatabaseFailure(
@@ -67,7 +71,7 @@ export function logChanges(log: Log): OnChange {
       case 'dropped':
         return log.info(`dropped partition ${change.partition}`, {});
       case 'deleted':
-        return log.info('deleted rows of the default partition', { rows: change.rows });
+        return log.info('deleted rows of the default partition that were too old', { rows: change.rows });
       default:
         return change satisfies never;
     }

@@ -204,6 +204,12 @@ function kept(scope: Construct): Graph[] {
         ingestMetric(scope, METRICS.partitionsDropped, { ...hourly, statistic: Stats.SUM, label: 'dropped' }),
       ],
     },
+    {
+      title: 'events that were too old when they came',
+      metrics: [
+        ingestMetric(scope, METRICS.expiredRows, { ...hourly, statistic: Stats.SUM, label: 'deleted' }),
+      ],
+    },
   ];
 }
 

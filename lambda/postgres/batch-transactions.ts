@@ -11,10 +11,13 @@ import { insertRows, insertStatement } from './insert.ts';
 import { divide, type SortedRows } from './rows.ts';
 import { classify } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
-import { beginStatement, inTransaction } from './transaction.ts';
+import { beginStatement, CHECK_AT_ONCE, inTransaction, limitTogether } from './transaction.ts';
 import { merge, refusal, report, requireAll, retryAll, type WriteReport } from './write-report.ts';
 
-/** The transactions of which a batch is made, on a connection. Each throws pg's error, and has then changed nothing. */
+/**
+ * The transactions of which a batch is made, on a connection. Each throws pg's error, and has then changed nothing; and
+ * DatabaseFailure where rows were dropped in silence.
+ */
 export interface BatchTransactions {
   /** @returns those events that are in the table */
   find(client: ClientBase, events: readonly EventIdentity[], deadline: Deadline): Promise<EventIdentity[]>;
@@ -80,7 +83,9 @@ export function createBatchTransactions(declaration: TableDeclaration): BatchTra
             yield encodeRows(chunk);
           }
         }
-        const query = { before: beginStatement(deadline), copy, times: count, after: 'COMMIT' };
+        const begin = beginStatement(deadline);
+        const before = count > 1 ? `${begin}; ${limitTogether(deadline)}` : begin;
+        const query = { before, copy, times: count, after: 'COMMIT' };
         const stored = await copyInto(client, query, files());
         // What was taken is committed, and is found when all of it comes again.
         requireAll(sent, stored);
@@ -88,12 +93,19 @@ export function createBatchTransactions(declaration: TableDeclaration): BatchTra
       }),
     copyAccepted: (client, chunks, deadline) =>
       inTransaction(client, () =>
-        copyAccepted(client, { begin: beginStatement(deadline), copy, index }, chunks, deadline),
+        copyAccepted(
+          client,
+          { begin: `${beginStatement(deadline)}; ${CHECK_AT_ONCE}`, copy, index },
+          chunks,
+          deadline,
+        ),
       ),
     insert: (client, rows, deadline) =>
       inTransaction(client, async () => {
         // With array_nulls off, NULL in an array would be the text 'NULL'.
-        await client.query(`${beginStatement(deadline)}; SET LOCAL array_nulls = on; SAVEPOINT part`);
+        await client.query(
+          `${beginStatement(deadline)}; SET LOCAL array_nulls = on; ${CHECK_AT_ONCE}; SAVEPOINT part`,
+        );
         const result = await insertPart(client, rows, deadline);
         await client.query('COMMIT');
         return result;

@@ -91,19 +91,13 @@ function divideAtFailure([from, to]: Piece, error: unknown): Piece[] {
 }
 
 /**
- * Which row a COPY failed at, as the context of its error says: `COPY <table>, line <row>`, the outermost and so the last.
- * Only a hint, because it is text, in the server's language.
+ * Which row a COPY failed at, as the context of its error says, in its last line: `COPY <table>, line <row>`. Only a hint,
+ * because it is text, in the server's language.
  *
- * @returns undefined where it says nothing that can be
+ * @returns undefined where it says nothing, as of a trigger after the row, or nothing that can be
  */
 function refusedRow(error: unknown, rows: number): number | undefined {
   const { where = '' } = error as Partial<DatabaseError>;
-  const row =
-    Number(
-      where
-        .match(/\bline (\d+)/g)
-        ?.at(-1)
-        ?.slice('line '.length),
-    ) - 1;
+  const row = Number(/(?:^|\n)COPY [^\n]*, line (\d+)[^\n]*$/.exec(where)?.[1]) - 1;
   return row >= 0 && row < rows ? row : undefined;
 }

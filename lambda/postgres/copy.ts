@@ -8,7 +8,7 @@ export function copyStatement(declaration: TableDeclaration): string {
   return `COPY ${declaration.table} (${columnNames(declaration).join(', ')}) FROM STDIN (FORMAT binary)`;
 }
 
-/** Statements of which one message is made. */
+/** Statements of which one message is made. What rows they return is not heard of. */
 export interface CopyQuery {
   /** Before the first COPY. */
   readonly before?: string;
@@ -76,11 +76,14 @@ export async function copyInto(
 }
 
 /** A message by its first byte. @see https://www.postgresql.org/docs/current/protocol-message-formats.html */
-function message(type: 'd' | 'c' | 'f', body: Uint8Array = new Uint8Array(0)): Uint8Array[] {
+function message(type: 'd' | 'c' | 'f', ...body: readonly Uint8Array[]): Uint8Array[] {
   const head = Buffer.alloc(5);
   head.write(type);
-  head.writeInt32BE(head.length - 1 + body.length, 1);
-  return [head, body];
+  head.writeInt32BE(
+    body.reduce((sum, { length }) => sum + length, head.length - 1),
+    1,
+  );
+  return [head, ...body];
 }
 const copyData = (file: Uint8Array) => message('d', file);
 const COPY_DONE = message('c');
@@ -124,7 +127,7 @@ class CopyIn implements Submittable {
       return;
     }
     this.stream.cork();
-    for (const part of parts) if (part.length > 0) this.stream.write(part);
+    for (const part of parts) this.stream.write(part);
     this.stream.uncork();
   }
 
@@ -139,6 +142,8 @@ class CopyIn implements Submittable {
   }
 
   handleCopyInResponse(): void {}
+  handleRowDescription(): void {}
+  handleDataRow(): void {}
 
   handleCommandComplete({ text }: { readonly text: string }): void {
     const [, rows] = /^COPY (\d+)$/.exec(text) ?? [];

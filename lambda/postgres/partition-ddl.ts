@@ -3,6 +3,7 @@ import { DATE_COLUMN, ID_COLUMN, type TableDeclaration } from '../events/declara
 import { type Day, isoDate } from './partition-days.ts';
 import type { Run } from './schema-change.ts';
 import { idempotencyIndex } from './table.ts';
+import { belongOnlyToOwnerOf } from './table-rights.ts';
 
 /** Name of the partition that takes rows of days which have none: long ago, or far ahead. */
 export function defaultPartition({ table }: TableDeclaration): string {
@@ -31,7 +32,7 @@ export function dayRange(day: Day): string {
 
 /**
  * Makes a table like the partitioned one and attaches it. CREATE TABLE … PARTITION OF would keep everybody waiting, and
- * would name the index itself.
+ * would name the index itself. Nobody but the owner of the table has a right on it.
  *
  * @param fill puts rows in before there is an index, and says how many
  */
@@ -44,6 +45,7 @@ export async function attachPartition(
 ): Promise<number> {
   const { table } = declaration;
   await run(`CREATE TABLE ${partition} (LIKE ${table} INCLUDING ALL EXCLUDING INDEXES EXCLUDING IDENTITY)`);
+  await belongOnlyToOwnerOf(run, partition, table);
   const rows = await fill();
   const index = partitionIndex(partition);
   await run(`CREATE UNIQUE INDEX ${index} ON ${partition} (${DATE_COLUMN}, ${ID_COLUMN})`);

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
-import { VizardError } from '../errors.ts';
 import { DATE_COLUMN, type TableDeclaration } from '../events/declaration.ts';
 import { exists } from './catalog.ts';
+import { isPartitioned } from './partition-catalog.ts';
 import { type Day, isoDate } from './partition-days.ts';
 import {
   attachPartition,
@@ -10,9 +10,11 @@ import {
   moveRows,
   partitionIndex,
 } from './partition-ddl.ts';
-import { isPartitioned } from './partitions.ts';
+import { nameIndexes } from './partition-indexes.ts';
 import type { Run } from './schema-change.ts';
 import { idempotencyIndex, PARTITIONED } from './table.ts';
+import { belongOnlyToOwnerOf, moveGrants, requireOwner } from './table-rights.ts';
+import { requireDates, requireNothingToLose } from './takeover-checks.ts';
 
 /**
  * Makes the table a partitioned one with a default partition. A plain one that is there becomes a partition itself: for all
@@ -33,7 +35,10 @@ export async function bringUpPartitioning(
   if (!(await exists(client, otherwise, 'table', ['r']))) {
     await attachPartition(declaration, otherwise, 'DEFAULT', run);
   }
-  if (!isPlain) return [];
+  if (!isPlain) {
+    await nameIndexes(client, declaration, run);
+    return [];
+  }
   await attachHistory(client, declaration, isoDate(today + 1), run);
   return [`partition ${historyPartition(declaration)}`];
 }
@@ -41,9 +46,10 @@ export async function bringUpPartitioning(
 /** Gives the plain table another name, and its own to a partitioned one like it. */
 async function putInPlace(client: ClientBase, declaration: TableDeclaration, run: Run): Promise<void> {
   const { table } = declaration;
+  await requireOwner(run, table);
   await run(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-  await checkNothingIsLost(client, declaration);
-  await checkDates(declaration, run);
+  await requireNothingToLose(client, declaration);
+  await requireDates(declaration, run);
   const history = historyPartition(declaration);
   const index = idempotencyIndex(declaration);
   await run(`ALTER TABLE ${table} RENAME TO ${history}`);
@@ -55,7 +61,8 @@ async function putInPlace(client: ClientBase, declaration: TableDeclaration, run
     [table],
   );
   await run(`ALTER INDEX ${rows[0]!.name} RENAME TO ${index}`);
-  await moveGrants(client, history, table, run);
+  await belongOnlyToOwnerOf(run, table, history);
+  await moveGrants(run, history, table);
 }
 
 /** One event of the year 2099 must not keep all the rest until then. @param end the day after the last one */
@@ -71,67 +78,4 @@ async function attachHistory(
   await run(
     `ALTER TABLE ${declaration.table} ATTACH PARTITION ${history} FOR VALUES FROM (MINVALUE) TO ('${end}')`,
   );
-}
-
-async function checkDates({ table }: TableDeclaration, run: Run): Promise<void> {
-  const { rows } = await run(`SELECT count(*) AS undated FROM ${table} WHERE ${DATE_COLUMN} IS NULL`);
-  const { undated } = rows[0] as { undated: string };
-  if (undated !== '0') {
-    throw new VizardError(
-      `table ${table}: expected a ${DATE_COLUMN} in every row, got ${undated} without, which no retention would ever reach; give them a date or delete them`,
-    );
-  }
-}
-
-/** What stands on the plain table would stay behind on the partition, and new rows would do without. */
-async function checkNothingIsLost(client: ClientBase, declaration: TableDeclaration): Promise<void> {
-  const { table, repeats } = declaration;
-  const { rows } = await client.query<{ thing: string }>(
-    `SELECT 'trigger ' || quote_ident(tgname) AS thing FROM pg_trigger WHERE tgrelid = $1::regclass AND NOT tgisinternal
-     UNION ALL
-     SELECT 'rule ' || quote_ident(rulename) FROM pg_rewrite WHERE ev_class = $1::regclass
-     UNION ALL
-     SELECT 'policy ' || quote_ident(polname) FROM pg_policy WHERE polrelid = $1::regclass
-     UNION ALL
-     SELECT 'constraint ' || quote_ident(conname) FROM pg_constraint
-     WHERE conrelid = $1::regclass AND contype IN ('p', 'u', 'x', 'f') OR confrelid = $1::regclass
-     UNION ALL
-     SELECT 'unique index ' || indexrelid::regclass FROM pg_index
-     WHERE indrelid = $1::regclass AND indisunique AND indexrelid <> $2::regclass
-     UNION ALL
-     SELECT 'identity of column ' || quote_ident(attname) FROM pg_attribute
-     WHERE attrelid = $1::regclass AND attidentity <> '' AND NOT attisdropped
-     UNION ALL
-     SELECT 'sequence ' || objid::regclass FROM pg_depend
-     WHERE classid = 'pg_class'::regclass AND refobjid = $1::regclass AND deptype = 'a'
-       AND EXISTS (SELECT FROM pg_class WHERE oid = objid AND relkind = 'S')
-     UNION ALL
-     SELECT 'view ' || ev_class::regclass FROM pg_depend JOIN pg_rewrite r ON r.oid = objid
-     WHERE classid = 'pg_rewrite'::regclass AND refobjid = $1::regclass AND ev_class IS DISTINCT FROM to_regclass($3)::oid
-     UNION ALL
-     SELECT 'inheritance' FROM pg_inherits WHERE $1::regclass IN (inhrelid, inhparent)`,
-    [table, idempotencyIndex(declaration), repeats.view],
-  );
-  const [lost] = rows;
-  if (lost !== undefined) {
-    throw new VizardError(
-      `table ${table}: expected nothing on it that is lost when it becomes partitioned, got ${lost.thing}; drop it, and make it again afterwards`,
-    );
-  }
-}
-
-/** Whoever might use the table may use it as before; the partition is nobody's business. */
-async function moveGrants(client: ClientBase, from: string, to: string, run: Run): Promise<void> {
-  const { rows } = await client.query<{ grant: string; revoke: string }>(
-    `WITH granted AS (
-       SELECT a.*, '' AS columns FROM pg_class, aclexplode(relacl) a WHERE oid = $1::regclass AND grantee <> relowner
-       UNION ALL
-       SELECT a.*, format(' (%I)', attname) FROM pg_attribute, aclexplode(attacl) a WHERE attrelid = $1::regclass)
-     SELECT format('GRANT %s%s ON TABLE %s TO %s%s', privilege_type, columns, $2::text, role,
-                   CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END) AS grant,
-            format('REVOKE %s%s ON TABLE %s FROM %s CASCADE', privilege_type, columns, $1::text, role) AS revoke
-     FROM granted, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END) AS r (role)`,
-    [from, to],
-  );
-  for (const { grant, revoke } of rows) await run(`${grant}; ${revoke}`);
 }

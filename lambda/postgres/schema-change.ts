@@ -5,6 +5,7 @@ import { VizardError } from '../errors.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
 import { classify } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
+import { beginStatement, timeout } from './transaction.ts';
 
 export interface SchemaChangeOptions {
   /** @default - no limit */
@@ -33,12 +34,12 @@ export async function changeSchema<T>(
   change: (run: Run, schema: string) => Promise<T>,
 ): Promise<T> {
   const run: Run = async (statement, values) => {
-    await client.query(`SET LOCAL statement_timeout = ${statementTimeout(deadline)}`);
+    await client.query(`SET LOCAL statement_timeout = ${timeout(deadline.remaining())}`);
     return client.query(statement, values);
   };
   for (let attempt = 1; ; attempt++) {
     try {
-      await client.query('BEGIN');
+      await client.query(beginStatement(deadline));
       // CREATE TABLE of two sessions at once fails in one of them (23505 in pg_type), and so does GRANT on one schema (XX000).
       await run(`SELECT pg_advisory_xact_lock(hashtext('vizard migration'))`);
       // Not before that lock, whose holder may build an index for minutes and keeps nobody else waiting.
@@ -56,12 +57,6 @@ export async function changeSchema<T>(
       await sleep(Math.min(lockWait, deadline.remaining()));
     }
   }
-}
-
-/** 0 is none. */
-function statementTimeout(deadline: Deadline): number {
-  const remaining = deadline.remaining();
-  return remaining === Infinity ? 0 : Math.max(1, Math.floor(remaining));
 }
 
 /** Where the table is, else where it will be. @returns its quoted name */

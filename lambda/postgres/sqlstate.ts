@@ -32,8 +32,11 @@ const CHECK_VIOLATION = '23514';
 const ROW_CODES = new Set(['23502', '23503', '23P01', '54000', 'P0001']);
 /** data_exception: text too long, number out of range, bad encoding and the like. */
 const ROW_CLASS = '22';
-/** invalid_binary_representation, bad_copy_file_format: of that class, but a column has another type than we write. */
-const FORMAT_CODES = new Set(['22P03', '22P04']);
+/**
+ * character_not_in_repertoire, invalid_binary_representation, bad_copy_file_format: of that class, but it is a column that
+ * has another type than we write. Our text is well-formed and without NUL; what a database's encoding lacks is 22P05.
+ */
+const FORMAT_CODES = new Set(['22021', '22P03', '22P04']);
 /** serialization_failure, deadlock_detected, lock_not_available. */
 const CONTENTION_CODES = new Set(['40001', '40P01', '55P03']);
 /** idle_in_transaction_session_timeout, read_only_sql_transaction (a failover left us on a reader), shutdowns. */
@@ -55,8 +58,8 @@ const TRANSIENT_CODES = new Set([
 const TRANSIENT_CLASSES = new Set(['53', '58']);
 /** transaction_resolution_unknown, statement_completion_unknown. */
 const UNKNOWN_CODES = new Set(['08007', '40003']);
-/** query_canceled: what statement_timeout raises. */
-const SLOW_CODE = '57014';
+/** query_canceled, what statement_timeout raises; transaction_timeout, which ends the session as well. */
+const SLOW_CODES = new Set(['57014', '25P04']);
 /** invalid_authorization_specification, invalid_password. */
 const CREDENTIAL_CODES = new Set(['28000', '28P01']);
 
@@ -76,7 +79,7 @@ export function classify(error: unknown, idempotencyIndex: string): Failure {
   if (CONTENTION_CODES.has(code)) return 'contention';
   if (TRANSIENT_CODES.has(code) || TRANSIENT_CLASSES.has(code.slice(0, 2))) return 'transient';
   if (UNKNOWN_CODES.has(code)) return 'unknown';
-  if (code === SLOW_CODE) return 'slow';
+  if (SLOW_CODES.has(code)) return 'slow';
   if (CREDENTIAL_CODES.has(code)) return 'credentials';
   return 'deployment';
 }

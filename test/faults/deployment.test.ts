@@ -41,6 +41,19 @@ const FAULTS: readonly [name: string, fault: Fault, message: string][] = [
     ),
     `${WRONG_SCHEMA} (42703)`,
   ],
+  ...(
+    [
+      ['text', '22021'],
+      ['bigint', '08P01'],
+    ] as const
+  ).map(([type, code]): [string, Fault, string] => [
+    `a column was made ${type}`,
+    changed(
+      `ALTER TABLE user_logins ALTER app_version TYPE ${type}`,
+      'ALTER TABLE user_logins ALTER app_version TYPE integer USING app_version::integer',
+    ),
+    `${WRONG_SCHEMA} (${code})`,
+  ]),
   [
     'a partition is missing',
     changed(

@@ -73,22 +73,24 @@ export async function whileStoppedAt<T>(
 }
 
 export interface Trigger {
+  /** @default BEFORE */
+  readonly when?: 'BEFORE' | 'AFTER';
   /** Which rows. */
   readonly condition: string;
   /** PL/pgSQL. */
   readonly action: string;
 }
 
-/** What the table does before it takes a row. */
+/** What the table does before or after it takes a row. */
 export async function withTrigger<T>(
   database: Pick<Database, 'login'>,
-  { condition, action }: Trigger,
+  { when = 'BEFORE', condition, action }: Trigger,
   work: () => Promise<T>,
 ): Promise<T> {
   const ddl = (sql: string) => withSession(database, (session) => session.query(sql));
   await ddl(`
     CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${action}; RETURN NEW; END $$;
-    CREATE TRIGGER fault BEFORE INSERT ON user_logins FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION fault()`);
+    CREATE TRIGGER fault ${when} INSERT ON user_logins FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION fault()`);
   try {
     return await work();
   } finally {

@@ -52,6 +52,25 @@ describe('a database that is slow', () => {
     await reconcile();
   });
 
+  it('because every row takes a little too long ends the batch, and is not called unreachable', async () => {
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const batch = planted(1_000);
+    const slow = { condition: 'true', action: 'PERFORM pg_sleep(0.004)' };
+
+    await withTrigger(database, slow, async () => {
+      const start = performance.now();
+      const failed = await invoke(batch, { milliseconds: 4_000 });
+
+      expect(performance.now() - start).toBeLessThan(4_000);
+      expect(new Set(failed)).toEqual(new Set(idsOf(batch)));
+      expect(await busy()).toEqual([]);
+    });
+
+    expect(reports).toMatchObject([{ unreachable: undefined }]);
+    expect(await database.count()).toBe(0);
+    await reconcile();
+  });
+
   it('for a while stores what it can when it is well again', async () => {
     const { invoke, reports } = createFunction({ databaseUrl: database.url });
 

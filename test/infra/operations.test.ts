@@ -120,10 +120,12 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
       code: ___,
       partitionsAhead,
       partitionsDropped,
+      expiredRows,
       ...published
     } = METRICS;
     for (const name of Object.values(published)) expect(text).toContain(name);
-    for (const name of [partitionsAhead, partitionsDropped]) expect(text.includes(name)).toBe(keeps);
+    for (const name of [partitionsAhead, partitionsDropped, expiredRows])
+      expect(text.includes(name)).toBe(keeps);
     expect(text.includes('ServerlessDatabaseCapacity')).toBe(mode === 'aurora');
   });
 });

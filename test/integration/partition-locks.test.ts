@@ -3,8 +3,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { NO_DEADLINE } from '../../lambda/deadline.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { runRetention } from '../../lambda/partition-keeper.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
 import { keepPartitions } from '../../lambda/postgres/partitions.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
+import { changeSchema } from '../../lambda/postgres/schema-change.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { memoryLog } from '../support/log.ts';
@@ -230,5 +232,30 @@ describe('a lock that an analyst holds', () => {
       level: 'info',
       message: `dropped partition user_logins_${compact(TODAY)}`,
     });
+  });
+});
+
+describe('the maintenance that is frozen in the middle of a change', () => {
+  it('lets go of its locks when its time is over, and is missed where the network has lost it', async () => {
+    const locks = () =>
+      database.rows(
+        `SELECT FROM pg_locks WHERE relation = 'user_logins'::regclass AND mode = 'ExclusiveLock'`,
+      );
+    const settings: unknown[] = [];
+    let freed = false;
+
+    const change = withClient(database.login, (client) =>
+      changeSchema(client, loginEvents, { deadline: { remaining: () => 1_000 } }, async (run) => {
+        await run('LOCK TABLE user_logins IN EXCLUSIVE MODE');
+        settings.push((await run(`SELECT current_setting('tcp_keepalives_idle') AS idle`)).rows[0]);
+        expect(await locks()).toHaveLength(1);
+        await vi.waitFor(async () => expect(await locks()).toEqual([]), 20_000);
+        freed = true;
+      }),
+    );
+
+    await expect(change).rejects.toThrow();
+    expect(freed).toBe(true);
+    expect(settings).toEqual([{ idle: '30' }]);
   });
 });

@@ -212,50 +212,6 @@ describe('a deployment with retention', () => {
     ]);
     expect(await rowsByPartition(database)).toEqual({ [compact(TODAY)]: 1, [compact(TODAY + 8)]: 1 });
   });
-
-  it.each([
-    [
-      'rows without a date',
-      `INSERT INTO user_logins (user_id) VALUES ('u'), ('v')`,
-      /expected a create_date in every row, got 2 without/,
-    ],
-    [
-      'a primary key',
-      'ALTER TABLE user_logins ADD id int PRIMARY KEY DEFAULT 1',
-      /got constraint user_logins_pkey/,
-    ],
-    ['another unique index', 'CREATE UNIQUE INDEX one ON user_logins (user_id)', /got unique index one/],
-    [
-      'a trigger',
-      'CREATE TRIGGER t BEFORE UPDATE ON user_logins EXECUTE FUNCTION suppress_redundant_updates_trigger()',
-      /got trigger t/,
-    ],
-    ['a view of somebody', 'CREATE VIEW theirs AS SELECT user_id FROM user_logins', /got view theirs/],
-    [
-      'a foreign key',
-      'CREATE TABLE other (d date, e uuid, FOREIGN KEY (d, e) REFERENCES user_logins (create_date, event_id))',
-      /got constraint other_d_e_fkey/,
-    ],
-    ['a policy', 'CREATE POLICY p ON user_logins USING (true)', /got policy p/],
-    [
-      'an identity column',
-      'ALTER TABLE user_logins ADD id int GENERATED ALWAYS AS IDENTITY',
-      /got (identity of column id|sequence user_logins_id_seq)/,
-    ],
-    ['a serial column', 'ALTER TABLE user_logins ADD id serial', /got sequence user_logins_id_seq/],
-    ['an heir', 'CREATE TABLE heir () INHERITS (user_logins)', /got inheritance/],
-  ])('refuses a table with %s in one line, and leaves it as it was', async (_name, ddl, message) => {
-    await migrate(database.client, loginEvents);
-    await database.client.query(ddl);
-    const before = await columns();
-
-    const migration = migrate(database.client, loginEvents, PARTITIONED);
-
-    await expect(migration).rejects.toThrow(message);
-    await expect(migration).rejects.toThrow(/^table user_logins: expected [^\n]+; [^\n]+$/);
-    expect(await columns()).toEqual(before);
-    expect(await database.rows(`SELECT FROM pg_class WHERE relkind = 'p'`)).toEqual([]);
-  });
 });
 
 describe('a deployment without retention', () => {

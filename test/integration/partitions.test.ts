@@ -1,9 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { NO_DEADLINE } from '../../lambda/deadline.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
+import { runRetention } from '../../lambda/partition-keeper.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
+import { memoryLog } from '../support/log.ts';
 import {
+  A_DAY,
   compact,
   daysFrom,
   keep,
@@ -115,8 +119,8 @@ describe('the maintenance', () => {
     const { changes } = await keep(database, TODAY, 3);
 
     expect(changes).toEqual([
-      { kind: 'made', partition: `user_logins_${compact(TODAY - 3)}`, rows: 1 },
       { kind: 'deleted', rows: 2 },
+      { kind: 'made', partition: `user_logins_${compact(TODAY - 3)}`, rows: 1 },
     ]);
     expect(await rowsByPartition(database)).toEqual({
       [compact(TODAY - 3)]: 1,
@@ -138,6 +142,29 @@ describe('the maintenance', () => {
 
     await database.client.query('RESET datestyle');
     expect(changes.at(-1)).toEqual({ kind: 'dropped', partition: 'november' });
+  });
+
+  it('drops what is too old though a partition cannot be made, because something has its name', async () => {
+    const { invoke } = createFunction({ databaseUrl: database.url });
+    await keep(database, TODAY, 3);
+    await invoke([recordOf(TODAY), recordOf(TODAY - 1000), recordOf(TODAY - 1)]);
+    await database.client.query(`CREATE TABLE user_logins_${compact(TODAY - 1)} ()`);
+
+    await expect(keep(database, TODAY, 3)).rejects.toMatchObject({ code: '42P07' });
+
+    expect(await rowsByPartition(database)).toEqual({ [compact(TODAY)]: 1, default: 1 });
+  });
+
+  it('keeps a day on which something depends, and says what to do', async () => {
+    await keep(database, TODAY, 3);
+    await database.client.query(`CREATE VIEW theirs AS SELECT user_id FROM user_logins_${compact(TODAY)}`);
+    const target = { login: database.login, retentionDays: 3, now: (TODAY + 4) * A_DAY };
+
+    await expect(runRetention(loginEvents, target, memoryLog().log, NO_DEADLINE)).rejects.toThrow(
+      /^partitions of user_logins were not kept up; .* a view or a key depends on a partition .* \(2BP01\)$/,
+    );
+
+    expect(await partitions(database)).toContain(compact(TODAY));
   });
 
   it('refuses a plain table with one line', async () => {
@@ -193,6 +220,26 @@ describe('the ingest of a partitioned table', () => {
       bad.map(() => ['no_fax', '23514']),
     );
     expect(await database.count()).toBe(3);
+  });
+
+  it.each([
+    ['the maintenance', () => keep(database, TODAY, 400)],
+    ['the migration', () => migrate(database.client, loginEvents, { partitions: { today: TODAY } })],
+  ])('knows duplicates in partitions that were made by hand, from %s on', async (_name, look) => {
+    await database.client.query(
+      `CREATE TABLE "By Hand" PARTITION OF user_logins FOR VALUES FROM ('2023-10-01') TO ('2023-11-01');
+       CREATE TABLE older PARTITION OF user_logins FOR VALUES FROM (MINVALUE) TO ('2023-10-01')`,
+    );
+    await look();
+    const { invoke, reports } = createFunction({ databaseUrl: database.url });
+    const batch = [recordOf(TODAY - 30), recordOf(TODAY - 100)];
+    expect(await invoke(batch)).toEqual([]);
+
+    // As new to SQS as the rest: COPY meets them.
+    expect(await invoke([...batch, recordOf(TODAY - 30)])).toEqual([]);
+
+    expect(reports.at(-1)).toMatchObject({ stored: 1, duplicates: 2 });
+    expect((await keep(database, TODAY, 400)).changes).toEqual([]);
   });
 
   it('counts repeats over all partitions', async () => {

@@ -34,13 +34,13 @@ describe('the function that keeps the partitions', () => {
     expect(
       lines.filter(({ level }) => level !== undefined).map(({ message, rows }) => [message, rows]),
     ).toEqual([
-      [`made partition user_logins_${compact(day - 3)}`, 1],
       [`dropped partition user_logins_${old}`, undefined],
-      ['deleted rows of the default partition', 1],
+      ['deleted rows of the default partition that were too old', 1],
+      [`made partition user_logins_${compact(day - 3)}`, 1],
     ]);
     expect(published(lines)).toEqual([
-      { service: 'Vizard', PartitionsAhead: 8, PartitionsDropped: 1 },
-      { service: 'Vizard', PartitionsAhead: 8, PartitionsDropped: 0 },
+      { service: 'Vizard', PartitionsAhead: 8, PartitionsDropped: 1, ExpiredRows: 1 },
+      { service: 'Vizard', PartitionsAhead: 8, PartitionsDropped: 0, ExpiredRows: 0 },
     ]);
   });
 

@@ -113,10 +113,15 @@ describe('metrics of the circuit breaker', () => {
 });
 
 describe('metrics of the partitions', () => {
-  it('say every hour how many days ahead there are, and how many were dropped, be it none', () => {
-    createRetentionMetrics()({ ahead: 8, dropped: 0 });
+  it('say every hour how many days ahead there are, and how many were dropped or came too late, be it none', () => {
+    createRetentionMetrics()({ ahead: 8, dropped: 0, expiredRows: 0 });
 
     const [{ _aws, ...values } = {}] = published();
-    expect(values).toEqual({ service: 'logins', PartitionsAhead: 8, PartitionsDropped: 0 });
+    expect(values).toEqual({
+      service: 'logins',
+      PartitionsAhead: 8,
+      PartitionsDropped: 0,
+      ExpiredRows: 0,
+    });
   });
 });

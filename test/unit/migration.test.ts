@@ -5,10 +5,12 @@ describe('the advice for a migration that failed', () => {
   it.each([
     ['ECONNREFUSED', /host, port and security groups/],
     ['28P01', /user and password/],
+    ['2BP01', /or a view .* depends on a partition.*; drop it/],
     ['2BP01', /granted .* to others; revoke that from it with CASCADE/],
+    ['55000', /publication.*replica identity/],
     ['42501', /log in as the owner of the schema/],
     ['42P01', /table or view is gone/],
-    ['42P07', /name that a partition is to have.*rename it/],
+    ['42P07', /name that a partition or its index is to have.*rename it/],
     ['42P16', /drop it/],
     ['55P03', /holds a lock .* find it in pg_locks/],
     ['57014', /within the time of the invocation.*CREATE UNIQUE INDEX CONCURRENTLY/],

@@ -1,0 +1,65 @@
+import { VizardError } from '../errors.ts';
+import type { Run } from './schema-change.ts';
+
+/**
+ * Gives a table that was just made to the owner of another, and takes what default privileges have given to everybody else:
+ * whoever may read the one is to read the other through it.
+ *
+ * @throws VizardError where it can't be given to that owner
+ */
+export async function belongOnlyToOwnerOf(run: Run, table: string, other: string): Promise<void> {
+  const { rows } = await run(
+    `SELECT (SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ')
+             FROM aclexplode(made.relacl) WHERE grantee <> made.relowner) AS grantees,
+            CASE WHEN other.relowner <> made.relowner THEN quote_ident(pg_get_userbyid(other.relowner)) END AS owner
+     FROM pg_class made, pg_class other WHERE made.oid = $1::regclass AND other.oid = $2::regclass`,
+    [table, other],
+  );
+  const { grantees, owner } = rows[0] as { grantees: string | null; owner: string | null };
+  if (grantees !== null) await run(`REVOKE ALL ON TABLE ${table} FROM ${grantees}`);
+  if (owner === null) return;
+  await requireOwner(run, other);
+  await run(`ALTER TABLE ${table} OWNER TO ${owner}`);
+}
+
+/**
+ * @throws VizardError where the administrator may not change the table and give its owner others, as
+ *   https://www.postgresql.org/docs/current/sql-altertable.html has it
+ */
+export async function requireOwner(run: Run, table: string): Promise<void> {
+  const { rows } = await run(
+    `SELECT quote_ident(pg_get_userbyid(relowner)) AS owner, quote_ident(current_user) AS administrator,
+            quote_ident(nspname) AS schema
+     FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+     WHERE pg_class.oid = $1::regclass AND pg_get_userbyid(relowner) <> current_user
+       AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+       AND NOT (pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relowner, n.oid, 'CREATE')
+                -- SET is known from PostgreSQL 16 on.
+                AND pg_has_role(relowner, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END))`,
+    [table],
+  );
+  const [other] = rows as { owner: string; administrator: string; schema: string }[];
+  if (other === undefined) return;
+  const { owner, administrator, schema } = other;
+  throw new VizardError(
+    `table ${table}: expected an owner to whom ${administrator} can give partitions, got ${owner}; run GRANT ${owner} TO ${administrator} and GRANT CREATE ON SCHEMA ${schema} TO ${owner}`,
+  );
+}
+
+/** Whoever might use the one table may use the other as before, and no longer the one. */
+export async function moveGrants(run: Run, from: string, to: string): Promise<void> {
+  const { rows } = await run(
+    `WITH granted AS (
+       SELECT a.*, '' AS columns FROM pg_class, aclexplode(relacl) a WHERE oid = $1::regclass AND grantee <> relowner
+       UNION ALL
+       SELECT a.*, format(' (%I)', attname) FROM pg_attribute, aclexplode(attacl) a WHERE attrelid = $1::regclass)
+     SELECT format('GRANT %s%s ON TABLE %s TO %s%s', privilege_type, columns, $2::text, role,
+                   CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END) AS grant,
+            format('REVOKE %s%s ON TABLE %s FROM %s CASCADE', privilege_type, columns, $1::text, role) AS revoke
+     FROM granted, LATERAL (SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END) AS r (role)`,
+    [from, to],
+  );
+  for (const { grant, revoke } of rows as { grant: string; revoke: string }[]) {
+    await run(`${grant}; ${revoke}`);
+  }
+}
