@@ -71,19 +71,19 @@ export async function ingestBatch(
   const watch = createStopwatch<keyof StageTimes>();
   const { mask, key } = await masker();
   watch.lap('keyset');
-  const rejected: Rejection[] = [];
-  const repeats: Repeat[] = [];
   const sizes = chunkSizes(records.length);
-  let known = 0;
+  let apart = setApart();
   function* rows(stored: readonly EventIdentity[]) {
+    // Of the last run: the writer makes all rows anew for an attempt of another kind.
+    apart = setApart();
     watch.lap('write');
     const keys = new Set(stored.map(keyOf));
     for (const parsed of parseBatch(declaration, records, sizes)) {
       const chunk = keys.size === 0 ? parsed : leaveOut(parsed, (event) => keys.has(keyOf(event)));
       watch.lap('parse');
-      rejected.push(...parsed.rejected);
-      repeats.push(...parsed.repeats);
-      known += parsed.events.length - chunk.events.length;
+      apart.rejected.push(...parsed.rejected);
+      apart.repeats.push(...parsed.repeats);
+      apart.known += parsed.events.length - chunk.events.length;
       const masked = mask(chunk);
       watch.lap('mask');
       yield masked;
@@ -95,9 +95,20 @@ export async function ingestBatch(
   watch.lap('parse');
   const written = await writer.write(key, { redelivered, chunks: sizes.length, rows }, deadline);
   watch.lap('write');
-  const all = { ...written, duplicates: written.duplicates + known };
-  const settled = settle(records.length, rejected, repeats, all);
+  const settled = settle(records.length, apart, written);
   return { ...settled, lag: lagOf(records, settled), milliseconds: stageTimes(watch) };
+}
+
+/** What a batch has that needs no row. */
+interface SetApart {
+  readonly rejected: Rejection[];
+  readonly repeats: Repeat[];
+  /** How many redelivered events are in the table. */
+  known: number;
+}
+
+function setApart(): SetApart {
+  return { rejected: [], repeats: [], known: 0 };
 }
 
 function keyOf({ date, eventId }: EventIdentity): string {
@@ -109,8 +120,7 @@ type Outcome = Omit<BatchReport, 'lag' | 'milliseconds'>;
 /** Adds the repeats. One whose first message is not stored is no duplicate; it comes again, and may be better. */
 function settle(
   received: number,
-  rejected: readonly Rejection[],
-  repeats: readonly Repeat[],
+  { rejected, repeats, known }: SetApart,
   { stored, duplicates, refused, retry, unreachable }: WriteReport,
 ): Outcome {
   const failed = new Set([...refused.map(({ messageId }) => messageId), ...retry]);
@@ -118,7 +128,7 @@ function settle(
   const outcome: Outcome = {
     received,
     stored,
-    duplicates: duplicates + repeats.length - again.length,
+    duplicates: duplicates + known + repeats.length - again.length,
     rejected: [...rejected, ...refused],
     retried: [...retry, ...again],
     unreachable,

@@ -23,7 +23,7 @@ export interface BatchTransactions {
   find(client: ClientBase, events: readonly EventIdentity[], deadline: Deadline): Promise<EventIdentity[]>;
   /**
    * All rows, or none where one is there already or is refused. Nothing is faster than COPY, and all of it is one round
-   * trip. A COPY for each chunk, because in binary format the server keeps up to 1,000 rows before it stores them.
+   * trip.
    *
    * @param count how many chunks there are
    */
@@ -37,6 +37,17 @@ export interface BatchTransactions {
   copyAccepted(client: ClientBase, chunks: Iterable<StorableChunk>, deadline: Deadline): Promise<WriteReport>;
   /** Inserts what is not there yet; rows that the database refuses are found by quartering. */
   insert(client: ClientBase, rows: SortedRows, deadline: Deadline): Promise<WriteReport>;
+}
+
+/**
+ * In binary format the server keeps up to 1,000 rows before it stores them: a batch that has few times as many is stored
+ * earlier by a COPY for each chunk. To a large one it makes no difference, but each COPY takes the server some time.
+ */
+const MOST_COPIES = 16;
+
+/** Each by itself. */
+function* each<T>(items: Iterable<T>): Generator<[T]> {
+  for (const item of items) yield [item];
 }
 
 export function createBatchTransactions(declaration: TableDeclaration): BatchTransactions {
@@ -77,16 +88,20 @@ export function createBatchTransactions(declaration: TableDeclaration): BatchTra
     copy: (client, chunks, count, deadline) =>
       inTransaction(client, async () => {
         let sent = 0;
-        function* files() {
+        function* rows() {
           for (const chunk of chunks) {
             sent += chunk.events.length;
             yield encodeRows(chunk);
           }
         }
         const begin = beginStatement(deadline);
-        const before = count > 1 ? `${begin}; ${limitTogether(deadline)}` : begin;
-        const query = { before, copy, times: count, after: 'COMMIT' };
-        const stored = await copyInto(client, query, files());
+        const stored = await (count > MOST_COPIES
+          ? copyInto(client, { before: begin, copy, times: 1, after: 'COMMIT' }, [rows()])
+          : copyInto(
+              client,
+              { before: `${begin}; ${limitTogether(deadline)}`, copy, times: count, after: 'COMMIT' },
+              each(rows()),
+            ));
         // What was taken is committed, and is found when all of it comes again.
         requireAll(sent, stored);
         return report({ stored });

@@ -40,7 +40,7 @@ export async function copyAccepted(
       if (deadline.remaining() < COMMIT_TIME)
         return merge(result, retryAll(pieces.map((piece) => ({ events: chunk.events.slice(...piece) }))));
       const next = pieces.slice(0, firstAlone(pieces) + 1);
-      const files = next.map(([from, to]) => encodeRows(chunk, from, to));
+      const files = next.map(([from, to]) => [encodeRows(chunk, from, to)]);
       const query = { before, copy, times: files.length, between };
       const { taken, error } = await copyEach(client, query, files);
       for (const [i, rows] of taken.entries()) requireAll(sizeOf(next[i]!), rows);

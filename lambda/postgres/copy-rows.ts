@@ -15,21 +15,16 @@ const MILLISECONDS_A_DAY = 86_400_000;
 /** The day from which PostgreSQL counts days. */
 const DAY_ZERO = Date.UTC(2000, 0, 1);
 
-/** What stands before and after the rows. */
-const HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
-const TRAILER = Buffer.from([0xff, 0xff]);
-
 /**
- * A file of COPY's binary format (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"): of each row how
- * many fields, then each field with its length before it. Text is UTF-8; an integer and a date have four bytes, a UUID has
+ * Rows of COPY's binary format (https://www.postgresql.org/docs/current/sql-copy.html, "Tuples"): of each row how many
+ * fields, then each field with its length before it. Text is UTF-8; an integer and a date have four bytes, a UUID has
  * sixteen.
  *
  * @param from the first of the rows @default 0
  * @param to after the last of them @default all
  */
 export function encodeRows({ events, columns }: StorableChunk, from = 0, to = events.length): Uint8Array {
-  const rows = new RowBuffer(HEADER.length + (to - from) * USUAL_ROW);
-  rows.bytes(HEADER);
+  const rows = new RowBuffer((to - from) * USUAL_ROW);
   const ids = uuids(events);
   let date = '';
   let day = 0;
@@ -47,7 +42,6 @@ export function encodeRows({ events, columns }: StorableChunk, from = 0, to = ev
     rows.integer(day);
     rows.uuid(ids, row);
   }
-  rows.bytes(TRAILER);
   return rows.written();
 }
 
@@ -68,12 +62,6 @@ class RowBuffer {
 
   written(): Uint8Array {
     return this.buffer.subarray(0, this.at);
-  }
-
-  bytes(bytes: Uint8Array): void {
-    this.reserve(bytes.length);
-    this.buffer.set(bytes, this.at);
-    this.at += bytes.length;
   }
 
   fields(count: number): void {

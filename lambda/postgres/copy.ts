@@ -29,28 +29,36 @@ export interface CopyOutcome {
   readonly error?: unknown;
 }
 
+/** Rows for one COPY, as encodeRows makes them, in any number of parts. */
+export type CopyFile = Iterable<Uint8Array>;
+
 /**
- * Runs COPY FROM STDIN once or several times in one message, and feeds it. Files are sent while later ones are still being
- * made, and nothing waits for the server before the end: statements, files and COMMIT are one round trip.
+ * Runs COPY FROM STDIN once or several times in one message, and feeds it. Rows are sent while later ones are still being
+ * made, and nothing waits for the server before the end: statements, rows and COMMIT are one round trip.
  *
- * @param files as encodeRows makes them
  * @throws what the files throw; then the server has discarded all rows of the COPY that it was at
  */
 export async function copyEach(
   client: ClientBase,
   query: CopyQuery,
-  files: Iterable<Uint8Array>,
+  files: Iterable<CopyFile>,
 ): Promise<CopyOutcome> {
   const copy = client.query(new CopyIn(query));
   try {
-    let sent = 0;
+    let times = 0;
+    let parts = 0;
     for (const file of files) {
-      // A batch is at most 6 MB, so all of it may wait in memory; but the server's word is to be heard in between.
-      if (sent++ > 0) await nextTurn();
-      if (copy.failed) break;
-      copy.send(file);
+      times++;
+      copy.begin();
+      for (const rows of file) {
+        // A batch is at most 6 MB, so all of it may wait in memory; but the server's word is to be heard in between.
+        if (parts++ > 0) await nextTurn();
+        if (copy.failed) return copy.done;
+        copy.send(rows);
+      }
+      copy.end();
     }
-    if (!copy.failed && sent !== query.times) throw new RangeError(`${sent} files for ${query.times} COPYs`);
+    if (times !== query.times) throw new RangeError(`${times} files for ${query.times} COPYs`);
   } catch (error) {
     copy.abandon();
     await copy.done;
@@ -68,12 +76,16 @@ export async function copyEach(
 export async function copyInto(
   client: ClientBase,
   query: CopyQuery,
-  files: Iterable<Uint8Array>,
+  files: Iterable<CopyFile>,
 ): Promise<number> {
   const { taken, error } = await copyEach(client, query, files);
   if (error !== undefined) throw error;
   return taken.reduce((sum, rows) => sum + rows, 0);
 }
+
+/** What stands before and after the rows. @see https://www.postgresql.org/docs/current/sql-copy.html "Binary Format" */
+const HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+const TRAILER = Buffer.from([0xff, 0xff]);
 
 /** A message by its first byte. @see https://www.postgresql.org/docs/current/protocol-message-formats.html */
 function message(type: 'd' | 'c' | 'f', ...body: readonly Uint8Array[]): Uint8Array[] {
@@ -85,13 +97,13 @@ function message(type: 'd' | 'c' | 'f', ...body: readonly Uint8Array[]): Uint8Ar
   );
   return [head, ...body];
 }
-const copyData = (file: Uint8Array) => message('d', file);
+const copyData = (bytes: Uint8Array) => message('d', bytes);
 const COPY_DONE = message('c');
 /** Makes the server discard what it was sent. Its log shows the text, so it is a constant. */
 const COPY_FAIL = message('f', Buffer.from('batch abandoned\0'));
 
 /**
- * A query for pg that sends its files without waiting for the server to ask for them. Where the query fails first, the
+ * A query for pg that sends its rows without waiting for the server to ask for them. Where the query fails first, the
  * server drops them (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY).
  */
 class CopyIn implements Submittable {
@@ -102,8 +114,8 @@ class CopyIn implements Submittable {
   private readonly taken: number[] = [];
   private readonly settle: (outcome: CopyOutcome) => void;
   private stream: Duplex | undefined;
-  /** What was sent while pg still waited for the end of the query before. */
-  private readonly early: Uint8Array[] = [];
+  /** To go with what is sent next, or when pg no longer waits for the end of the query before. */
+  private waiting: Uint8Array[] = [];
 
   constructor(query: CopyQuery) {
     this.query = query;
@@ -112,8 +124,17 @@ class CopyIn implements Submittable {
     this.settle = resolve;
   }
 
-  send(file: Uint8Array): void {
-    this.write([...copyData(file), ...COPY_DONE]);
+  /** Goes with what is sent next. */
+  begin(): void {
+    this.waiting.push(...copyData(HEADER));
+  }
+
+  send(rows: Uint8Array): void {
+    this.write(copyData(rows));
+  }
+
+  end(): void {
+    this.write([...copyData(TRAILER), ...COPY_DONE]);
   }
 
   abandon(): void {
@@ -121,14 +142,12 @@ class CopyIn implements Submittable {
   }
 
   private write(parts: readonly Uint8Array[]): void {
-    if (this.failed) return;
-    if (this.stream === undefined) {
-      this.early.push(...parts);
-      return;
-    }
+    this.waiting.push(...parts);
+    if (this.failed || this.stream === undefined) return;
     this.stream.cork();
-    for (const part of parts) this.stream.write(part);
+    for (const part of this.waiting) this.stream.write(part);
     this.stream.uncork();
+    this.waiting = [];
   }
 
   /** What follows is called by pg. */
@@ -138,7 +157,7 @@ class CopyIn implements Submittable {
     const copies = Array.from({ length: times }, (_, i) => (i === 0 ? [copy] : [between, copy]));
     const statements = [before, ...copies.flat(), after];
     connection.query(statements.filter((statement) => statement !== undefined).join('; '));
-    this.write(this.early);
+    if (this.waiting.length > 0) this.write([]);
   }
 
   handleCopyInResponse(): void {}

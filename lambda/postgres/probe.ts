@@ -40,7 +40,9 @@ export async function probeWrite(
   await client.query(`${begin}; SAVEPOINT probe`);
   await claimKey(client, declaration, key);
   try {
-    const copied = await copyInto(client, { copy: copyStatement(declaration), times: 1 }, [encodeRows(row)]);
+    const copied = await copyInto(client, { copy: copyStatement(declaration), times: 1 }, [
+      [encodeRows(row)],
+    ]);
     if (copied !== 1) throw new DatabaseFailure('the table takes no row: a trigger drops it', 'copy');
     await insertRows(client, insertStatement(declaration), sortRows([row]));
   } catch (error) {

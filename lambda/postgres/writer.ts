@@ -10,7 +10,7 @@ import type { StorableChunk } from '../masking/table-masker.ts';
 import { createBatchTransactions } from './batch-transactions.ts';
 import type { Database } from './connection.ts';
 import { createKeyCheck } from './key-check.ts';
-import { divide, type Replayable, replayable, type SortedRows, sortRows } from './rows.ts';
+import { divide, type SortedRows, sortRows } from './rows.ts';
 import { classify, errorCode, type Failure, isDatabaseFault } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
 import { merge, report, retryAll, type WriteReport } from './write-report.ts';
@@ -22,11 +22,12 @@ export interface Batch {
   /** How many chunks of rows there are, empty ones included. */
   readonly chunks: number;
   /**
-   * Rows, made while the first ones are already on their way; no two of the same event.
+   * Rows, made while the first ones are already on their way; no two of the same event. The same at each call, so that
+   * what was made for one attempt need not be kept for another.
    *
    * @param stored those of the redelivered events that are in the table; rows of them would make COPY fail
    */
-  rows(stored: readonly EventIdentity[]): Iterator<StorableChunk>;
+  rows(stored: readonly EventIdentity[]): Iterable<StorableChunk>;
 }
 
 export interface Writer {
@@ -69,7 +70,7 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
       return transactions
         .copy(client, chunks, count, deadline)
         .catch(otherwise('row', () => transactions.copyAccepted(client, chunks, deadline)))
-        .catch(otherwise('duplicate', () => transactions.insert(client, sortRows(chunks.all()), deadline)));
+        .catch(otherwise('duplicate', () => transactions.insert(client, sortRows([...chunks]), deadline)));
     });
   }
 
@@ -104,22 +105,22 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
     const { chunks } = pending;
     let unreachable: string | undefined;
     for (let attempt = 1; ; attempt++) {
-      if (deadline.remaining() === 0) return retryAll(chunks.all(), unreachable);
+      if (deadline.remaining() === 0) return retryAll([...chunks], unreachable);
       try {
         return await (attempt === 1
           ? firstAttempt(key, pending, deadline)
-          : nextAttempt(key, sortRows(chunks.all()), deadline));
+          : nextAttempt(key, sortRows([...chunks]), deadline));
       } catch (error) {
-        if (!isDatabaseFault(error) || chunks.failed()) throw error;
+        if (!isDatabaseFault(error) || pending.failed) throw error;
         // The statement is sent before the first row is known, and where there is none nothing has failed.
-        if (chunks.all().every(({ events }) => events.length === 0)) return report({});
+        if ([...chunks].every(({ events }) => events.length === 0)) return report({});
         const failure = classify(error, index);
         log.warn('write failed', { code: errorCode(error), attempt });
         unreachable = unreachableBy(failure, error);
-        if (failure === 'slow') return inHalves(key, sortRows(chunks.all()), deadline);
+        if (failure === 'slow') return inHalves(key, sortRows([...chunks]), deadline);
         if (deadline.remaining() === 0) continue;
         if (attempt === MAX_ATTEMPTS || !isWorthRetrying(failure, attempt)) {
-          if (failure === 'contention') return retryAll(chunks.all());
+          if (failure === 'contention') return retryAll([...chunks]);
           throw new DatabaseFailure(FAILURES[failure], errorCode(error));
         }
         await sleep(Math.min(Math.random() * BACKOFF * 2 ** attempt, deadline.remaining()));
@@ -128,15 +129,7 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
   }
 
   return {
-    write(key, { redelivered, chunks: count, rows }, deadline) {
-      const pending: Pending = {
-        redelivered,
-        count,
-        stored: [],
-        chunks: replayable(() => rows(pending.stored)),
-      };
-      return writePending(key, pending, deadline);
-    },
+    write: (key, batch, deadline) => writePending(key, pendingOf(batch), deadline),
   };
 }
 
@@ -147,7 +140,23 @@ interface Pending {
   stored: readonly EventIdentity[];
   readonly count: number;
   /** The rows of all others, so many chunks. */
-  readonly chunks: Replayable<StorableChunk>;
+  readonly chunks: Iterable<StorableChunk>;
+  /** True when it was the making of rows that threw. */
+  failed: boolean;
+}
+
+function pendingOf({ redelivered, chunks: count, rows }: Batch): Pending {
+  function* made() {
+    try {
+      yield* rows(pending.stored);
+    } catch (error) {
+      pending.failed = true;
+      throw error;
+    }
+  }
+  const chunks = { [Symbol.iterator]: made };
+  const pending: Pending = { redelivered, count, chunks, stored: [], failed: false };
+  return pending;
 }
 
 /** A database that lets writers wait for each other, or ends what takes too long, is there. */

@@ -35,11 +35,15 @@ export async function keepRows(database: BenchDatabase, count: number): Promise<
   await database.empty();
 }
 
-/** @param client of a database whose rows are kept */
-export function bareCopy(client: ClientBase): BareCopy {
+/**
+ * @param client of a database whose rows are kept
+ * @param source another connection to it, by which the data is made: a session that has just read the rows is warmer than
+ *   the handler's
+ */
+export function bareCopy(client: ClientBase, source: ClientBase): BareCopy {
   return {
     data: (count, format) =>
-      buffer(client.query(copyTo(`COPY (${rows} LIMIT ${count}) TO STDOUT (FORMAT ${format})`))),
+      buffer(source.query(copyTo(`COPY (${rows} LIMIT ${count}) TO STDOUT (FORMAT ${format})`))),
     async copy(data, format) {
       const statement = `COPY ${loginEvents.table} (${columns}) FROM STDIN (FORMAT ${format})`;
       const stream = client.query(copyFrom(statement, NO_BACK_PRESSURE));

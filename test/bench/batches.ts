@@ -25,7 +25,7 @@ export const benchmark: Benchmark = {
       return withClient(database.login, async (client) => {
         const figures: Figure[] = [];
         for (const size of SIZES.filter(({ rows }) => rows <= stage.largest)) {
-          figures.push(...(await atSize(stage, database, bareCopy(client), size)));
+          figures.push(...(await atSize(stage, database, bareCopy(client, database.client), size)));
         }
         return figures;
       });

@@ -8,9 +8,9 @@ import { freshBatch, type Handler, openHandler } from './database.ts';
 const { databaseUrl } = workerData as WorkerTask;
 const port = parentPort!;
 const handler = openHandler(databaseUrl);
-const client = new Client({ connectionString: databaseUrl });
-await client.connect();
-const bare = bareCopy(client);
+const [client, source] = [1, 2].map(() => new Client({ connectionString: databaseUrl }));
+await Promise.all([client!.connect(), source!.connect()]);
+const bare = bareCopy(client!, source!);
 let write = async () => {};
 
 port.on('message', async (message: Preparation | typeof GO) => {

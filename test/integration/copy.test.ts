@@ -14,6 +14,7 @@ const database = useDatabase();
 const copy = copyStatement(loginEvents);
 const { mask } = tableMasker(parseKeyset(KEYSET_JSON), 'recoverable', loginEvents);
 
+/** Rows for a COPY. */
 function file(rows: number): Uint8Array {
   const [chunk] = parseBatch(loginEvents, records(rows));
   return encodeRows(mask(chunk!));
@@ -24,7 +25,7 @@ describe('COPY in one message', () => {
     await withClient(database.login, async (client) => {
       const query = { before: 'BEGIN; SELECT 1', copy, times: 3, between: 'SAVEPOINT s', after: 'COMMIT' };
 
-      expect(await copyInto(client, query, [file(2), file(0), file(3)])).toBe(5);
+      expect(await copyInto(client, query, [[file(2)], [], [file(1), file(2)]])).toBe(5);
     });
 
     expect(await database.count()).toBe(5);
@@ -35,12 +36,12 @@ describe('COPY in one message', () => {
       const twice = file(1);
       const query = { before: 'BEGIN', copy, times: 4, between: 'SAVEPOINT s' };
 
-      const { taken, error } = await copyEach(client, query, [file(2), twice, twice, file(4)]);
+      const { taken, error } = await copyEach(client, query, [[file(2)], [twice], [twice], [file(4)]]);
 
       expect(taken).toEqual([2, 1]);
       expect(error).toMatchObject({ code: '23505' });
       await client.query('ROLLBACK TO SAVEPOINT s; COMMIT');
-      expect(await copyInto(client, { copy, times: 1 }, [file(3)])).toBe(3);
+      expect(await copyInto(client, { copy, times: 1 }, [[file(3)]])).toBe(3);
     });
 
     expect(await database.count()).toBe(6);
@@ -48,7 +49,7 @@ describe('COPY in one message', () => {
 
   it('stores nothing where what makes the files throws, and leaves the connection fit for more', async () => {
     function* failing() {
-      yield file(2);
+      yield [file(2)];
       throw new TypeError('no more');
     }
     await withClient(database.login, async (client) => {
@@ -57,7 +58,7 @@ describe('COPY in one message', () => {
       await expect(copyInto(client, query, failing())).rejects.toThrow('no more');
 
       await client.query('ROLLBACK');
-      expect(await copyInto(client, { copy, times: 1 }, [file(1)])).toBe(1);
+      expect(await copyInto(client, { copy, times: 1 }, [[file(1)]])).toBe(1);
     });
 
     expect(await database.count()).toBe(1);
@@ -67,7 +68,7 @@ describe('COPY in one message', () => {
     await withClient(database.login, async (client) => {
       const query = { before: 'BEGIN', copy, times: 2, after: 'COMMIT' };
 
-      await expect(copyInto(client, query, [file(2)])).rejects.toThrow('1 files for 2 COPYs');
+      await expect(copyInto(client, query, [[file(2)]])).rejects.toThrow('1 files for 2 COPYs');
       await client.query('ROLLBACK');
     });
 
@@ -77,7 +78,7 @@ describe('COPY in one message', () => {
   it('waits for a query that is not over yet', async () => {
     await withClient(database.login, async (client) => {
       const before = client.query('SELECT pg_sleep(0.05)');
-      const copied = copyInto(client, { copy, times: 2 }, [file(2), file(1)]);
+      const copied = copyInto(client, { copy, times: 2 }, [[file(2)], [file(1)]]);
       await nextTurn();
 
       await before;

@@ -4,7 +4,7 @@ import type { EventIdentity } from '../../../lambda/events/parse.ts';
 import { packCells } from '../../../lambda/masking/cells.ts';
 import type { StorableChunk } from '../../../lambda/masking/table-masker.ts';
 import { Tokens } from '../../../lambda/masking/tokens.ts';
-import { divide, replayable, type SortedRows, sortRows } from '../../../lambda/postgres/rows.ts';
+import { divide, type SortedRows, sortRows } from '../../../lambda/postgres/rows.ts';
 
 describe('sortRows', () => {
   it('makes one sorted batch of all chunks', () => {
@@ -106,84 +106,6 @@ describe('divide', () => {
   });
 });
 
-describe('replayable', () => {
-  it('gives at every run all items from the first', () => {
-    const items = replayable(() => [1, 2, 3].values());
-
-    expect([...items]).toEqual([1, 2, 3]);
-    expect([...items]).toEqual([1, 2, 3]);
-    expect(items.all()).toEqual([1, 2, 3]);
-  });
-
-  it('opens its source when the first item is asked for', () => {
-    let opened = 0;
-    const items = replayable(() => {
-      opened++;
-      return [1].values();
-    });
-
-    expect(opened).toBe(0);
-    expect([...items, ...items]).toEqual([1, 1]);
-    expect(opened).toBe(1);
-  });
-
-  it('takes each item from the source once, when it is needed', () => {
-    const taken: number[] = [];
-    const items = replayable(() => recording([1, 2, 3], taken));
-
-    const first = items[Symbol.iterator]();
-    expect([first.next().value, first.next().value]).toEqual([1, 2]);
-    expect(taken).toEqual([1, 2]);
-
-    expect(items.all()).toEqual([1, 2, 3]);
-    expect(taken).toEqual([1, 2, 3]);
-  });
-
-  it('continues after a run that was broken off', () => {
-    const items = replayable(() => [1, 2, 3].values());
-
-    for (const item of items) if (item === 2) break;
-
-    expect([...items]).toEqual([1, 2, 3]);
-  });
-
-  it('serves runs that take turns', () => {
-    const items = replayable(() => [1, 2, 3].values());
-    const [one, other] = [items[Symbol.iterator](), items[Symbol.iterator]()];
-
-    const turns = [one, other, other, one, one, other].map((run) => run.next().value);
-
-    expect(turns).toEqual([1, 1, 2, 2, 3, 3]);
-  });
-
-  it('may be empty', () => {
-    expect(replayable(() => [].values()).all()).toEqual([]);
-  });
-
-  it('passes on what the source throws and says that it was the source', () => {
-    const items = replayable(() => failingAfter([1, 2]));
-    const got: number[] = [];
-
-    expect(() => {
-      for (const item of items) got.push(item);
-    }).toThrow('source failed');
-
-    expect(got).toEqual([1, 2]);
-    expect(items.failed()).toBe(true);
-  });
-
-  it('has not failed where only its reader threw', () => {
-    const items = replayable(() => [1, 2].values());
-
-    expect(() => {
-      for (const _ of items) throw new Error('reader failed');
-    }).toThrow('reader failed');
-
-    expect(items.failed()).toBe(false);
-    expect(items.all()).toEqual([1, 2]);
-  });
-});
-
 /** Chunks of distinct event ids. */
 const batches = fc.uniqueArray(fc.uuid(), { maxLength: 40 }).chain((ids) =>
   fc.array(fc.nat(ids.length), { maxLength: 3 }).map((cuts) => {
@@ -213,16 +135,4 @@ function noTokens(rows: number): Tokens {
 
 function idsOf({ events }: SortedRows): string[] {
   return events.map(({ eventId }) => eventId);
-}
-
-function* recording<T>(items: readonly T[], taken: T[]): Generator<T, void, void> {
-  for (const item of items) {
-    taken.push(item);
-    yield item;
-  }
-}
-
-function* failingAfter<T>(items: readonly T[]): Generator<T, void, void> {
-  yield* items;
-  throw new Error('source failed');
 }
