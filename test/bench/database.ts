@@ -48,9 +48,10 @@ export function openHandler(databaseUrl: string): Handler {
   };
 }
 
-/** Records with ids of their own, sent now. */
+/** Records with ids of their own, sent now; out of JSON, as Lambda has them. */
 export function freshBatch(count: number, changes: RecordChanges = {}): SQSRecord[] {
-  return records(count, { sentTimestamp: String(Date.now()), ...changes });
+  const fresh = records(count, { sentTimestamp: String(Date.now()), ...changes });
+  return JSON.parse(JSON.stringify(fresh)) as SQSRecord[];
 }
 
 /** A migrated database of one benchmark. */
