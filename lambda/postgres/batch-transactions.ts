@@ -95,7 +95,7 @@ export function createBatchTransactions(declaration: TableDeclaration): BatchTra
           }
         }
         const begin = beginStatement(deadline);
-        const stored = await (count > MOST_COPIES
+        const stored = await (count === 1 || count > MOST_COPIES
           ? copyInto(client, { before: begin, copy, times: 1, after: 'COMMIT' }, [rows()])
           : copyInto(
               client,
