@@ -3,15 +3,29 @@
  * parser, masker, writer, migration and the README's table are driven by it.
  */
 
+/** `recoverable`: a key holder gets the value back (`s1`). `irreversible`: nobody does (`h1`). */
+export type Masking = 'recoverable' | 'irreversible';
+
 /** Tokens of one domain join; the same value in another domain has another token. */
 export interface Mask {
   readonly domain: string;
   /** Fixes the scheme of this column. @default the scheme that the configuration names */
-  readonly masking?: Masking;
+  readonly policy?: Masking;
 }
 
-/** `recoverable`: a key holder gets the value back (`s1`). `irreversible`: nobody does (`h1`). */
-export type Masking = 'recoverable' | 'irreversible';
+/**
+ * `network`: the token is that of the address's network, /24 of IPv4 and /48 of IPv6, in the scheme that the configuration
+ * names. It needs a domain that no address has.
+ */
+export interface AddressMask {
+  readonly domain: string;
+  readonly policy?: Masking | 'network';
+}
+
+/** Always NULL, whatever comes. */
+export interface Erasure {
+  readonly policy: 'erase';
+}
 
 interface Sourced {
   /** Name of the column in the table. */
@@ -44,12 +58,19 @@ export interface MaskedTextColumn extends Sourced {
 /** An IP address. It is personal data, so there is no way to declare one that is not masked. */
 export interface AddressColumn extends Sourced {
   readonly type: 'address';
-  readonly mask: Mask;
+  readonly mask: AddressMask;
+}
+
+/** A column that is there for those who read the table, and stays empty. */
+export interface ErasedColumn extends Sourced {
+  readonly type: 'text' | 'address';
+  readonly mask: Erasure;
 }
 
 export type PlainColumn = TextColumn | VersionColumn;
+/** Its values are tokens. */
 export type MaskedColumn = MaskedTextColumn | AddressColumn;
-export type Column = PlainColumn | MaskedColumn;
+export type Column = PlainColumn | MaskedColumn | ErasedColumn;
 
 export interface TableDeclaration {
   readonly table: string;
@@ -80,7 +101,7 @@ export const MAX_MASKED_TEXT_BYTES = 159;
 export const MAX_TOKEN_LENGTH = 256;
 
 export function isMasked(column: Column): column is MaskedColumn {
-  return column.mask !== undefined;
+  return column.mask !== undefined && column.mask.policy !== 'erase';
 }
 
 /** All column names of the table, in its order. */
@@ -90,7 +111,7 @@ export function columnNames(declaration: TableDeclaration): string[] {
 
 /** The column's PostgreSQL type. */
 export function sqlType(column: Column): string {
-  if (isMasked(column)) return `varchar(${MAX_TOKEN_LENGTH})`;
+  if (column.mask !== undefined) return `varchar(${MAX_TOKEN_LENGTH})`;
   switch (column.type) {
     case 'text':
       return `varchar(${column.maxLength})`;

@@ -1,6 +1,7 @@
 import type { MaskedTextColumn } from '../events/declaration.ts';
+import { packCells } from './cells.ts';
 import type { Keyset } from './keyset.ts';
-import { columnMasker } from './masker.ts';
+import { layerMasker } from './masker.ts';
 import type { Token } from './tokens.ts';
 
 /** What a table remembers of a key that it was written with: other material under the same name has another proof. */
@@ -17,7 +18,7 @@ const COLUMN: MaskedTextColumn = {
   column: 'proof',
   source: [],
   type: 'text',
-  mask: { domain: PROOF_DOMAIN, masking: 'irreversible' },
+  mask: { domain: PROOF_DOMAIN },
 };
 
 /** Its tokens stand in tables: were it to change, no key would pass for the one that wrote them. */
@@ -25,6 +26,6 @@ const PROVEN = new TextEncoder().encode('vizard');
 
 /** The proof of the key that new tokens are made with. */
 export function proveKey(keyset: Keyset): KeyProof {
-  const proof = columnMasker(keyset, 'irreversible', COLUMN)([PROVEN]).at(0)!;
+  const proof = layerMasker(keyset, COLUMN, keyset.primary)(packCells([PROVEN])).at(0)!;
   return { kid: keyset.primary, proof };
 }

@@ -10,6 +10,18 @@ const KID = /^[a-z][a-z0-9]{0,7}$/;
 const MIN_MATERIAL = 43;
 const PRIMARY = 'primary';
 
+const FACT = /^([a-z][a-z0-9]{0,7})\.(added|over|retired)$/;
+
+/** What a keyset says of a key beside its material. */
+export interface KeyFacts {
+  /** When it was added, in ISO 8601. */
+  readonly added?: string;
+  /** The kid over whose irreversible tokens those of this key are layered. */
+  readonly over?: string;
+  /** When it was retired, in ISO 8601: nothing in the table is under it any more. */
+  readonly retired?: string;
+}
+
 /** The keys that tokens are made with. Material stays inside: only keys derived from it come out. */
 export interface Keyset {
   /** The kid that new tokens are made with. */
@@ -22,6 +34,8 @@ export interface Keyset {
    * @throws KeysetError when the keyset has no such kid
    */
   derive(scheme: Scheme, kid: string): Uint8Array;
+  /** @throws KeysetError when the keyset has no such kid */
+  facts(kid: string): KeyFacts;
 }
 
 /**
@@ -38,7 +52,8 @@ export interface KeysetOptions {
 
 /**
  * Reads a keyset: a flat JSON object like `{"primary":"k1","k1":"<material>"}`. `primary` names the key of new
- * tokens; every other member is a key, its name (kid) `[a-z][a-z0-9]{0,7}`, its material at least 43 characters.
+ * tokens; every other member without a dot in its name is a key, its name (kid) `[a-z][a-z0-9]{0,7}`, its material at
+ * least 43 characters. With a dot it is a fact about a key: `k2.added`, `k2.over`, `k2.retired`.
  *
  * @param source where it came from, as errors name it
  * @throws KeysetError
@@ -52,27 +67,83 @@ export function parseKeyset(json: string, source = 'keyset'): Keyset {
 }
 
 function createKeyset(json: string): Keyset {
-  const members = parseMembers(json);
-  const { [PRIMARY]: primary, ...keys } = members;
-  for (const [kid, material] of Object.entries(keys)) checkKey(kid, material);
-  const materials = new Map(Object.entries(keys) as [string, string][]);
+  const { [PRIMARY]: primary, ...members } = parseMembers(json);
+  const [keys, told] = partition(Object.entries(members), ([name]) => !name.includes('.'));
+  for (const [kid, material] of keys) checkKey(kid, material);
+  const materials = new Map(keys as [string, string][]);
   if (typeof primary !== 'string') {
     throw new KeysetError(`member "primary" expected the name of a key, got ${kind(primary)}`);
   }
-  if (!materials.has(primary)) {
-    throw new KeysetError(
-      `member "primary" expected one of [${[...materials.keys()].join(', ')}], got ${quoteKid(primary)}`,
-    );
-  }
+  if (!materials.has(primary)) throw notOneOf(PRIMARY, materials, primary);
+  const facts = collectFacts(told, materials);
   return Object.freeze<Keyset>({
     primary,
     kids: Object.freeze([...materials.keys()]),
     derive(scheme, kid) {
       const material = materials.get(kid);
-      if (material === undefined) throw new KeysetError(`keyset: has no key ${quoteKid(kid)}`);
+      if (material === undefined) throw noKey(kid);
       return new Uint8Array(hkdfSync('sha256', material, '', `vizard:${scheme}:${kid}`, KEY_BYTES[scheme]));
     },
+    facts(kid) {
+      if (!materials.has(kid)) throw noKey(kid);
+      return facts.get(kid) ?? {};
+    },
   });
+}
+
+function partition<T>(items: readonly T[], belongs: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(belongs), items.filter((item) => !belongs(item))];
+}
+
+function collectFacts(
+  members: readonly (readonly [name: string, value: unknown])[],
+  materials: ReadonlyMap<string, string>,
+): ReadonlyMap<string, KeyFacts> {
+  const facts = new Map<string, KeyFacts>();
+  for (const [name, value] of members) {
+    const [, kid = '', fact = ''] = FACT.exec(name) ?? [];
+    if (!materials.has(kid)) {
+      throw new KeysetError(
+        `member ${quoteMember(name)}: expected <key>.added, <key>.over or <key>.retired of a key that is there`,
+      );
+    }
+    checkFact(name, fact, value, materials);
+    facts.set(kid, { ...facts.get(kid), [fact]: value });
+  }
+  for (const kid of facts.keys()) checkLayers(kid, facts);
+  return facts;
+}
+
+function checkFact(name: string, fact: string, value: unknown, materials: ReadonlyMap<string, string>): void {
+  if (typeof value !== 'string')
+    throw new KeysetError(`member "${name}" expected a string, got ${kind(value)}`);
+  if (fact === 'over') {
+    if (!materials.has(value)) throw notOneOf(name, materials, value);
+  } else if (!/^\d{4}-\d\d-\d\dT/.test(value) || Number.isNaN(Date.parse(value))) {
+    throw new KeysetError(
+      `member "${name}" expected a time like 2026-01-31T12:00:00Z, got ${value.length} other characters`,
+    );
+  }
+}
+
+/** Layers end at a key that has none below. */
+function checkLayers(kid: string, facts: ReadonlyMap<string, KeyFacts>): void {
+  const seen = new Set<string>();
+  for (let at: string | undefined = kid; at !== undefined; at = facts.get(at)?.over) {
+    if (seen.has(at))
+      throw new KeysetError(`member "${kid}.over" leads back to "${at}": no key may lie below itself`);
+    seen.add(at);
+  }
+}
+
+function noKey(kid: string): KeysetError {
+  return new KeysetError(`keyset: has no key ${quoteKid(kid)}`);
+}
+
+function notOneOf(member: string, materials: ReadonlyMap<string, string>, got: string): KeysetError {
+  return new KeysetError(
+    `member "${member}" expected one of [${[...materials.keys()].join(', ')}], got ${quoteKid(got)}`,
+  );
 }
 
 function parseMembers(json: string): Record<string, unknown> {
@@ -116,6 +187,11 @@ function checkKey(kid: string, material: unknown): void {
 /** A name as it may be shown. Whoever mixed up name and material must not find the material in a log. */
 function quoteKid(name: string): string {
   return KID.test(name) ? `"${name}"` : `(a name of ${name.length} characters)`;
+}
+
+/** As quoteKid, for the name of a fact. */
+function quoteMember(name: string): string {
+  return FACT.test(name) ? `"${name}"` : `(a name of ${name.length} characters)`;
 }
 
 function kind(value: unknown): string {

@@ -1,9 +1,28 @@
-import { BLOCK, type Cells } from './cells.ts';
+import { allocateCells, BLOCK, type Cells } from './cells.ts';
+import type { Scheme } from './keyset.ts';
 
 declare const masked: unique symbol;
 
 /** `<scheme>~<kid>~<base64url without padding>`. The brand is given here only: no other text passes for a token. */
 export type Token = string & { readonly [masked]: true };
+
+const TOKEN = /^(s1|h1)~([a-z][a-z0-9]{0,7})~([A-Za-z0-9_-]+)$/;
+
+/** What a token says of itself. */
+export interface ParsedToken {
+  readonly scheme: Scheme;
+  readonly kid: string;
+  readonly data: Uint8Array;
+}
+
+/** @returns undefined for text that no token can be */
+export function parseToken(text: string): ParsedToken | undefined {
+  const [, scheme, kid = '', base64 = ''] = TOKEN.exec(text) ?? [];
+  if (scheme === undefined) return undefined;
+  const data = Buffer.from(base64, 'base64url');
+  // The last character of base64 can hold bits that decoding drops; only the encoder's own spelling is a token.
+  return data.toString('base64url') === base64 ? { scheme: scheme as Scheme, kid, data } : undefined;
+}
 
 /** Where the text after the prefix of each token is. */
 interface Places {
@@ -92,6 +111,13 @@ export class Tokens implements Iterable<Token | null> {
     const bytes = Buffer.alloc(length);
     this.copy(row, bytes, 0);
     return bytes.toString('latin1') as Token;
+  }
+
+  /** The text of each token as bytes, of a column without NULLs. */
+  toCells(): Cells {
+    const cells = allocateCells(Uint32Array.from({ length: this.length }, (_, row) => this.byteLength(row)!));
+    for (let row = 0; row < this.length; row++) this.copy(row, cells.bytes, cells.starts[row]! * BLOCK);
+    return cells;
   }
 
   *[Symbol.iterator](): Generator<Token | null> {

@@ -116,7 +116,7 @@ async function checkColumns(client: ClientBase, declaration: TableDeclaration): 
     }
   }
   for (const column of declaration.columns) {
-    const needed = isMasked(column) ? MAX_TOKEN_LENGTH : column.type === 'text' ? column.maxLength : 0;
+    const needed = lengthOf(column);
     const length = existing.find(({ name }) => name === column.column)?.length ?? needed;
     if (length < needed) {
       throw new VizardError(
@@ -124,6 +124,12 @@ async function checkColumns(client: ClientBase, declaration: TableDeclaration): 
       );
     }
   }
+}
+
+/** Characters that a column has to have room for; 0 for one that is no text. */
+function lengthOf(column: TableDeclaration['columns'][number]): number {
+  if (isMasked(column)) return MAX_TOKEN_LENGTH;
+  return column.type === 'text' && column.mask === undefined ? column.maxLength : 0;
 }
 
 /** An index of this name that is not this one would let rows double. */
