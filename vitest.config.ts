@@ -25,11 +25,12 @@ export default defineConfig({
       onPostgres('integration'),
       onPostgres('faults'),
       onPostgres('takehome'),
-      // One deployment to an emulator, its tests in their order.
+      // Deployments to an emulator, one after the other, the tests of each in their order.
       {
         test: {
           name: 'deploy',
           include: ['test/e2e/**/*.test.ts'],
+          fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

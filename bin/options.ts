@@ -42,3 +42,19 @@ export const maxReceiveCount = () =>
   new Option('--max-receive-count <n>', 'receives after which a message that fails is dead-lettered')
     .argParser(integer(1, MAX_RECEIVE_COUNT))
     .default(3);
+export const keyset = () => new Option('--keyset <file>', 'the keyset, in a file');
+export const keysetSecret = () =>
+  new Option('--keyset-secret <arn>', 'the keyset, a secret of AWS Secrets Manager, by ARN or name');
+export const privateKey = () =>
+  new Option(
+    '--private-key <file>',
+    'opens what is sealed, may be given several times; its passphrase is taken from RECOVERY_KEY_PASSPHRASE',
+  ).argParser((file, before: readonly string[] = []) => [...before, file]);
+export const recoveryKmsKey = () =>
+  new Option('--recovery-kms-key <arn>', 'opens what is sealed: an RSA key of AWS KMS');
+/** Not parsed here: commander's complaint would quote it, and nobody knows what it holds. */
+export const reason = () =>
+  new Option(
+    '--reason <text>',
+    'why, for the audit trail, which keeps it in clear: name a ticket, never a person',
+  ).makeOptionMandatory();

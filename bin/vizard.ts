@@ -2,7 +2,14 @@
 import { Command, CommanderError, Option } from 'commander';
 import { parseMasking } from '../lambda/config.ts';
 import { VizardError } from '../lambda/errors.ts';
+import { addAudit } from './commands/audit/command.ts';
 import { addDeadLetters } from './commands/dead-letters/command.ts';
+import { addErase } from './commands/erase/command.ts';
+import { addKeys } from './commands/keys/command.ts';
+import { addLookup } from './commands/lookup/command.ts';
+import { addRecover } from './commands/recover/command.ts';
+import { addRecoveryKey } from './commands/recovery-key/command.ts';
+import { addRekey } from './commands/rekey/command.ts';
 import type { RunOptions } from './commands/run.ts';
 import type { SendOptions } from './commands/send.ts';
 import type { ShowOptions } from './commands/show.ts';
@@ -17,13 +24,7 @@ function program(finish: (exitCode: number) => void): Command {
     .description('Login events off an SQS queue, masked, into Postgres.')
     // One line, with commander's suggestion where it has one.
     .configureOutput({
-      outputError: (text, write) =>
-        write(
-          `vizard: ${text
-            .trim()
-            .replace(/^error: |\n/g, ' ')
-            .trim()}\n`,
-        ),
+      outputError: (text, write) => write(`vizard: ${withoutValues(text)}\n`),
     })
     .exitOverride();
 
@@ -54,6 +55,12 @@ function program(finish: (exitCode: number) => void): Command {
         .argParser((text) => parseMasking(text, '--masking'))
         .default('recoverable'),
     )
+    .addOption(
+      new Option('--recovery-key <file>', 'seals values to this public key, for a vault').implies({
+        masking: 'irreversible',
+      }),
+    )
+    .option('--ip-network', 'also a masked_ip_network: the address by its network, masked', false)
     .addOption(json())
     .action(async (options: RunOptions) => {
       // Loaded when it is needed: servers and SDK take half a second, and help and errors should not wait for them.
@@ -89,8 +96,24 @@ function program(finish: (exitCode: number) => void): Command {
     });
 
   addDeadLetters(vizard, finish);
+  addRecover(vizard, finish);
+  addLookup(vizard, finish);
+  addErase(vizard, finish);
+  addAudit(vizard, finish);
+  addKeys(vizard, finish);
+  addRekey(vizard, finish);
+  addRecoveryKey(vizard, finish);
 
   return vizard;
+}
+
+/** Commander's complaint on one line. What stands behind a mistyped option may be what somebody looks up: it is left out. */
+function withoutValues(text: string): string {
+  return text
+    .replace(/^error: |\n/g, ' ')
+    .replace(/(unknown option '-[^=']*)=.*'/, "$1'")
+    .replace(/(arguments? but got \d+): .*/, '$1')
+    .trim();
 }
 
 async function main(): Promise<number> {

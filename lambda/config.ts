@@ -1,6 +1,8 @@
 import { ConfigError } from './errors.ts';
 import type { Masking } from './events/declaration.ts';
+import type { FurtherColumns } from './events/login-event.ts';
 import { type Keyset, parseKeyset } from './masking/keyset.ts';
+import { parseRecoveryKey, type RecoveryKey } from './masking/sealing.ts';
 import { ENV } from './names.ts';
 
 /** A Postgres that its URL says all about, user and TLS included. */
@@ -39,6 +41,9 @@ export interface Config {
   readonly database: UrlAddress | IamAddress;
   readonly keyset: KeysetAddress;
   readonly masking: Masking;
+  /** To which values are sealed; undefined where they are not. */
+  readonly recoveryKey: RecoveryKey | undefined;
+  readonly further: FurtherColumns;
 }
 
 /** What the circuit breaker is told. */
@@ -82,7 +87,8 @@ export function readConfig(env: Environment): Config {
   return Object.freeze({
     database: Object.freeze(readDatabase(env)),
     keyset: Object.freeze(readKeyset(env)),
-    masking: parseMasking(env[ENV.masking] || 'recoverable', ENV.masking),
+    ...readMasking(env),
+    further: readFurtherColumns(env),
   });
 }
 
@@ -104,6 +110,29 @@ export function readMigrationDatabase(env: Environment): UrlAddress | IamAddress
     database: env[ENV.databaseName] || undefined,
     region: readRegion(env),
   });
+}
+
+/**
+ * What the login event has beside its usual columns.
+ *
+ * @throws ConfigError that names the variable
+ */
+export function readFurtherColumns(env: Environment): FurtherColumns {
+  const text = env[ENV.ipNetwork] || 'off';
+  if (text !== 'on' && text !== 'off')
+    throw new ConfigError(`${ENV.ipNetwork}: expected on or off, got ${text.length} other characters`);
+  return Object.freeze<FurtherColumns>({ ipNetwork: text === 'on' });
+}
+
+/**
+ * To which key values are sealed for the vault.
+ *
+ * @returns undefined where they are not, and there is no vault
+ * @throws ConfigError that names the variable
+ */
+export function readRecoveryKey(env: Environment): RecoveryKey | undefined {
+  const text = env[ENV.recoveryPublicKey];
+  return text ? parseRecoveryKey(text, ENV.recoveryPublicKey) : undefined;
 }
 
 /**
@@ -200,6 +229,18 @@ export function parseDatabaseUrl(value: string, name: string): string {
     );
   }
   return value;
+}
+
+/** Whoever could open every token would need no private key. */
+function readMasking(env: Environment): Pick<Config, 'masking' | 'recoveryKey'> {
+  const masking = parseMasking(env[ENV.masking] || 'recoverable', ENV.masking);
+  const recoveryKey = readRecoveryKey(env);
+  if (recoveryKey !== undefined && masking !== 'irreversible') {
+    throw new ConfigError(
+      `${ENV.masking}: expected irreversible because ${ENV.recoveryPublicKey} is set, got ${masking}; set it to irreversible, or unset ${ENV.recoveryPublicKey}`,
+    );
+  }
+  return { masking, recoveryKey };
 }
 
 /** @param name of the setting, as the error names it */

@@ -5,6 +5,9 @@ import type { Masking, TableDeclaration } from './events/declaration.ts';
 import { type BatchReport, ingestBatch } from './ingest.ts';
 import { describeError, type Log, reportFailure } from './log.ts';
 import type { Keyset, KeysetSource } from './masking/keyset.ts';
+import { createSealer } from './masking/sealer.ts';
+import { createSealerMemory } from './masking/sealer-memory.ts';
+import type { RecoveryKey } from './masking/sealing.ts';
 import { type TableMasker, tableMasker } from './masking/table-masker.ts';
 import { type Login, openDatabase } from './postgres/connection.ts';
 import { createWriter } from './postgres/writer.ts';
@@ -16,6 +19,8 @@ export interface Resources {
   readonly keyset: KeysetSource;
   /** The scheme of columns whose declaration does not fix one. */
   readonly masking: Masking;
+  /** To which values are sealed for the vault. @default - they are not */
+  readonly recoveryKey?: RecoveryKey | undefined;
 }
 
 /** Told how each invocation ended, in one way or the other. */
@@ -38,27 +43,36 @@ export interface IngestFunction {
   close(): Promise<void>;
 }
 
-/** Puts the stages together: keyset, parse, mask, write, report. */
+/**
+ * Puts the stages together: keyset, parse, mask, write, report.
+ *
+ * @throws ConfigError where values are to be sealed, and a column's tokens could be recovered otherwise
+ */
 export function createFunction(
   declaration: TableDeclaration,
-  { login, keyset, masking }: Resources,
+  { login, keyset, masking, recoveryKey }: Resources,
   log: Log,
   observer: Observer = { batch() {}, failed() {} },
 ): IngestFunction {
   const database = openDatabase(login, (code) => log.warn('idle connection lost', { code }));
-  const writer = createWriter(declaration, database, log);
+  const memory = recoveryKey && createSealerMemory();
+  const sealer = memory && createSealer(declaration, masking, recoveryKey, memory);
+  const writer = createWriter(declaration, database, log, memory);
   /** A keyset that failed a batch is not taken from a cache again: whoever mends it should not have to wait. */
   let fresh = false;
   const masker = maskerOfTheMoment(
     () => keyset({ fresh }),
-    (current) => tableMasker(current, masking, declaration),
+    (current) => {
+      memory?.clear();
+      return tableMasker(current, masking, declaration);
+    },
   );
 
   async function attempt(records: readonly SQSRecord[], deadline: Deadline): Promise<BatchReport> {
     try {
       // While the keyset is fetched.
       database.prepare(deadline);
-      const report = await ingestBatch({ declaration, masker, writer }, records, deadline);
+      const report = await ingestBatch({ declaration, masker, sealer, writer }, records, deadline);
       fresh = false;
       return report;
     } catch (error) {

@@ -4,6 +4,7 @@ import type { TableDeclaration } from './events/declaration.ts';
 import { oldestSentTime, wasReceivedBefore } from './events/identity.ts';
 import { type EventIdentity, identify, leaveOut, parseBatch, type Repeat } from './events/parse.ts';
 import type { Rejection } from './events/rejection.ts';
+import type { Sealer } from './masking/sealer.ts';
 import type { TableMasker } from './masking/table-masker.ts';
 import type { WriteReport } from './postgres/write-report.ts';
 import type { Writer } from './postgres/writer.ts';
@@ -44,6 +45,8 @@ export interface Stages {
    * @throws KeysetFailure where there is none; then nothing is parsed or written
    */
   readonly masker: () => Promise<TableMasker>;
+  /** Where values are sealed. */
+  readonly sealer?: Sealer | undefined;
   readonly writer: Writer;
 }
 
@@ -64,12 +67,12 @@ export function chunkSizes(records: number): number[] {
 
 /** Parses, masks and writes one batch. Parsing and masking run while Postgres takes the rows before. */
 export async function ingestBatch(
-  { declaration, masker, writer }: Stages,
+  { declaration, masker, sealer, writer }: Stages,
   records: readonly SQSRecord[],
   deadline: Deadline,
 ): Promise<BatchReport> {
   const watch = createStopwatch<keyof StageTimes>();
-  const { mask, key } = await masker();
+  const { mask, keys } = await masker();
   watch.lap('keyset');
   const sizes = chunkSizes(records.length);
   let apart = setApart();
@@ -77,23 +80,28 @@ export async function ingestBatch(
     // Of the last run: the writer makes all rows anew for an attempt of another kind.
     apart = setApart();
     watch.lap('write');
-    const keys = new Set(stored.map(keyOf));
-    for (const parsed of parseBatch(declaration, records, sizes)) {
-      const chunk = keys.size === 0 ? parsed : leaveOut(parsed, (event) => keys.has(keyOf(event)));
-      watch.lap('parse');
-      apart.rejected.push(...parsed.rejected);
-      apart.repeats.push(...parsed.repeats);
-      apart.known += parsed.events.length - chunk.events.length;
-      const masked = mask(chunk);
-      watch.lap('mask');
-      yield masked;
-      watch.lap('write');
+    const known = new Set(stored.map(keyOf));
+    const sealing = sealer?.begin();
+    try {
+      for (const parsed of parseBatch(declaration, records, sizes)) {
+        const chunk = known.size === 0 ? parsed : leaveOut(parsed, (event) => known.has(keyOf(event)));
+        watch.lap('parse');
+        apart.rejected.push(...parsed.rejected);
+        apart.repeats.push(...parsed.repeats);
+        apart.known += parsed.events.length - chunk.events.length;
+        const masked = mask(chunk, sealing);
+        watch.lap('mask');
+        yield masked;
+        watch.lap('write');
+      }
+    } finally {
+      sealing?.end();
     }
     watch.lap('parse');
   }
   const redelivered = identify(records.filter(wasReceivedBefore));
   watch.lap('parse');
-  const written = await writer.write(key, { redelivered, chunks: sizes.length, rows }, deadline);
+  const written = await writer.write(keys, { redelivered, chunks: sizes.length, rows }, deadline);
   watch.lap('write');
   const settled = settle(records.length, apart, written);
   return { ...settled, lag: lagOf(records, settled), milliseconds: stageTimes(watch) };

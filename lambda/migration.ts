@@ -9,7 +9,7 @@ import { type Login, RESUME_TIME, withClient } from './postgres/connection.ts';
 import { requirePlainTable } from './postgres/partition-catalog.ts';
 import type { Day } from './postgres/partition-days.ts';
 import { DAYS_AHEAD, makePartitions } from './postgres/partitions.ts';
-import type { RoleNames } from './postgres/roles.ts';
+import type { RoleNames } from './postgres/permissions.ts';
 import { migrate } from './postgres/schema.ts';
 
 export interface MigrationTarget {
@@ -18,6 +18,8 @@ export interface MigrationTarget {
   readonly roles?: RoleNames;
   /** Has the table partitioned by date, with partitions from today on. @default - the table has to be a plain one */
   readonly partitions?: { readonly today: Day } | undefined;
+  /** Makes the vault, for values that are sealed. @default false */
+  readonly vault?: boolean;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface MigrationTarget {
  */
 export async function runMigration(
   declaration: TableDeclaration,
-  { login, roles, partitions }: MigrationTarget,
+  { login, roles, partitions, vault = false }: MigrationTarget,
   log: Log,
   deadline: Deadline = NO_DEADLINE,
 ): Promise<ResourceData> {
@@ -43,7 +45,7 @@ export async function runMigration(
             `left view ${view} as somebody changed it; to have ours, drop it and run the migration again`,
             {},
           );
-        const options = { roles, partitions, deadline, onOtherView };
+        const options = { roles, partitions, vault, deadline, onOtherView };
         const created = await migrate(client, declaration, options);
         for (const thing of created) log.info(`created ${thing}`, {});
         if (partitions === undefined) return;

@@ -17,6 +17,10 @@ export const ENV = Object.freeze({
   maskingKeyset: 'MASKING_KEYSET',
   maskingKeysetSecretArn: 'MASKING_KEYSET_SECRET_ARN',
   masking: 'MASKING',
+  /** Whether logins have the masked network of their address as well: `on` or `off`. */
+  ipNetwork: 'IP_NETWORK',
+  /** To which values are sealed: base64 of the DER SubjectPublicKeyInfo of an RSA key. */
+  recoveryPublicKey: 'RECOVERY_PUBLIC_KEY',
   /** How many days before today the table keeps; it is partitioned by date where this is set. */
   retentionDays: 'RETENTION_DAYS',
   /** What the circuit breaker watches, switches, asks, remembers in and tells. */
@@ -29,12 +33,16 @@ export const ENV = Object.freeze({
 /** What the circuit breaker remembers before it has run for the first time. */
 export const BREAKER_INITIAL_MEMORY = '{"state":"new"}';
 
-/** Postgres roles of a database on AWS; both log in by IAM authentication. */
+/** Postgres roles of a database on AWS; all log in by IAM authentication. */
 export const ROLES = Object.freeze({
   /** The ingest: inserts, and reads of the table only the idempotency key. */
   writer: 'vizard_writer',
   /** Analysts: read the table and the view of repeats. */
   reader: 'vizard_reader',
+  /** Whoever recovers values, or looks known ones up: reads the table and the vault, and writes the trail. */
+  recovery: 'vizard_recovery',
+  /** Whoever keeps the keys and erases: rewrites tokens and removes rows as well. */
+  custodian: 'vizard_custodian',
 });
 
 /** CloudWatch metrics in the embedded metric format. */

@@ -4,6 +4,8 @@ import { parseBatch } from './events/parse.ts';
 import { probeRecord } from './events/probe-event.ts';
 import type { Resources } from './function.ts';
 import { type Log, reportFailure } from './log.ts';
+import { createSealer } from './masking/sealer.ts';
+import { createSealerMemory } from './masking/sealer-memory.ts';
 import { tableMasker } from './masking/table-masker.ts';
 import { RESUME_TIME, withClient } from './postgres/connection.ts';
 import { probeWrite } from './postgres/probe.ts';
@@ -16,18 +18,21 @@ import { probeWrite } from './postgres/probe.ts';
  */
 export function createWriteProbe(
   declaration: TableDeclaration,
-  { login, keyset, masking }: Resources,
+  { login, keyset, masking, recoveryKey }: Resources,
   log: Log,
 ): (event: unknown, context?: InvocationClock) => Promise<void> {
+  const sealer = recoveryKey && createSealer(declaration, masking, recoveryKey, createSealerMemory());
   return async (_event, context) => {
     const deadline = deadlineOf(context);
     try {
-      const { mask, key } = tableMasker(await keyset({ fresh: true }), masking, declaration);
+      const { mask, keys } = tableMasker(await keyset({ fresh: true }), masking, declaration);
       const [chunk] = parseBatch(declaration, [probeRecord(declaration)]);
       if (chunk?.events.length !== 1) throw new TypeError('the declaration rejects the event of the probe');
-      const row = mask(chunk);
+      const sealing = sealer?.begin();
+      const row = mask(chunk, sealing);
+      sealing?.end();
       // A connection of its own: one that was kept says nothing of whether there are others to be had.
-      await withClient(login, (client) => probeWrite(client, declaration, { key, row }, deadline), {
+      await withClient(login, (client) => probeWrite(client, declaration, { keys, row }, deadline), {
         patience: RESUME_TIME,
         deadline,
       });

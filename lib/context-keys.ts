@@ -1,3 +1,5 @@
+import { readPublicKey } from './public-key-file.ts';
+
 /** One key of the context, as the README's table shows it. */
 export interface ContextKey {
   readonly name: string;
@@ -135,6 +137,23 @@ export const KEYS = {
     ...oneOf('recoverable', 'irreversible'),
     default: 'recoverable',
     meaning: 'the scheme of the tokens',
+  },
+  recovery: {
+    ...oneOf('open', 'sealed'),
+    default: 'open',
+    meaning:
+      'sealed: values are sealed to a recovery key that the functions do not have, and tokens are irreversible',
+  },
+  recoveryPublicKey: {
+    allowed: 'a PEM file with an RSA public key of 3072 bits or more',
+    parse: readPublicKey,
+    without: 'a new key in KMS',
+    meaning: 'the public half of a recovery key that is kept elsewhere',
+  },
+  ipNetwork: {
+    ...oneOf('off', 'on'),
+    default: 'off',
+    meaning: 'on: a further column, `masked_ip_network`, with tokens of the /24 or /48 of each address',
   },
   retentionDays: {
     ...number(1, 3_650),

@@ -8,6 +8,9 @@ export interface Settings {
   /** Subscribed to the alarms. */
   readonly alarmEmail: string | undefined;
   readonly masking: string;
+  readonly recovery: RecoverySettings;
+  /** Whether events have a column for the network of their address. */
+  readonly ipNetwork: boolean;
   /** Days before today that the table keeps; undefined keeps everything in a plain table. */
   readonly retentionDays: number | undefined;
   /** Messages an invocation takes at most. */
@@ -47,6 +50,14 @@ export type KeysetSettings =
   | { readonly kind: 'new' }
   | { readonly kind: 'existing'; readonly secretArn: string; readonly keyArn: string | undefined };
 
+export type RecoverySettings =
+  | { readonly kind: 'open' }
+  | {
+      readonly kind: 'sealed';
+      /** Base64 of the DER SubjectPublicKeyInfo; undefined makes a key in KMS. */
+      readonly publicKey: string | undefined;
+    };
+
 /** Context that can't be deployed: one line that says which key, what is allowed and what came. */
 export class ContextError extends Error {}
 
@@ -67,6 +78,7 @@ const COMPANIONS: readonly {
   { needs: 'database', value: 'url', required: ['databaseUrl'], optional: [] },
   { needs: 'queueArn', required: [], optional: ['deadLetterQueueArn', 'queueKeyArn'] },
   { needs: 'keysetSecretArn', required: [], optional: ['keysetKeyArn'] },
+  { needs: 'recovery', value: 'sealed', required: [], optional: ['recoveryPublicKey'] },
 ];
 
 /**
@@ -86,12 +98,15 @@ export function parseContext(context: Readonly<Record<string, unknown>>): Settin
   }
   const database = databaseSettings(read);
   checkConnections(database, read('maxConcurrency')!);
+  const recovery = recoverySettings(read);
   return Object.freeze({
     database,
     queue: queueSettings(read),
     keyset: keysetSettings(read),
     alarmEmail: read('alarmEmail'),
-    masking: read('masking')!,
+    masking: recovery.kind === 'sealed' ? sealedMasking(given) : read('masking')!,
+    recovery,
+    ipNetwork: read('ipNetwork') === 'on',
     retentionDays: read('retentionDays'),
     batchSize,
     batchingWindowSeconds,
@@ -207,4 +222,16 @@ function keysetSettings(read: Read): KeysetSettings {
   const secretArn = read('keysetSecretArn');
   if (secretArn === undefined) return { kind: 'new' };
   return { kind: 'existing', secretArn, keyArn: read('keysetKeyArn') };
+}
+
+function recoverySettings(read: Read): RecoverySettings {
+  const kind = read('recovery')!;
+  return kind === 'open' ? { kind } : { kind, publicKey: read('recoveryPublicKey') };
+}
+
+/** A function that seals what it masks, but makes tokens that it can open itself, would seal nothing. */
+function sealedMasking(given: ReadonlyMap<Name, string>): string {
+  const masking = given.get('masking') ?? 'irreversible';
+  if (masking === 'irreversible') return masking;
+  throw new ContextError(`masking: expected irreversible with recovery=sealed, got "${masking}"`);
 }

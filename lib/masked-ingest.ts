@@ -19,6 +19,14 @@ export interface MaskedIngestProps {
   readonly keyset: ISecret;
   /** Scheme of the tokens: recoverable or irreversible. @default recoverable */
   readonly masking?: string;
+  /**
+   * Base64 of the DER SubjectPublicKeyInfo of an RSA key, to which values are sealed; takes irreversible tokens.
+   *
+   * @default - whoever has the keyset opens recoverable tokens
+   */
+  readonly recoveryPublicKey?: string | undefined;
+  /** Whether a further column has the network of each address. @default false */
+  readonly ipNetwork?: boolean;
   /** Days before today that the table keeps, 1-3,650; partitions are made and dropped by `Retention`. @default - everything */
   readonly retentionDays?: number;
   /** Messages an invocation takes at most, 1-10,000. @default 10000 */
@@ -44,7 +52,13 @@ export class MaskedIngest extends Construct {
   constructor(scope: Construct, id: string, props: MaskedIngestProps) {
     super(scope, id);
     const { queue, database, retentionDays, encryptionKey } = props;
-    this.schema = new SchemaMigration(this, 'Schema', { database, retentionDays, encryptionKey });
+    const environment = declared(props);
+    this.schema = new SchemaMigration(this, 'Schema', {
+      database,
+      retentionDays,
+      environment,
+      encryptionKey,
+    });
     this.handler = this.writer('Default', props, {
       description: 'Vizard: masks login events and stores them',
       entry: 'handler.ts',
@@ -73,12 +87,17 @@ export class MaskedIngest extends Construct {
   /** A function with all that it takes to mask an event and to store it. */
   private writer(
     id: string,
-    { database, keyset, masking = 'recoverable', encryptionKey }: MaskedIngestProps,
+    ingest: MaskedIngestProps,
     props: Pick<ServiceFunctionProps, 'description' | 'entry' | 'timeout' | 'memorySize'>,
   ): ServiceFunction {
+    const { database, keyset, masking = 'recoverable', encryptionKey } = ingest;
     const writer = new ServiceFunction(this, id, {
       ...props,
-      environment: { [ENV.masking]: masking, [ENV.maskingKeysetSecretArn]: keyset.secretArn },
+      environment: {
+        [ENV.masking]: masking,
+        [ENV.maskingKeysetSecretArn]: keyset.secretArn,
+        ...declared(ingest),
+      },
       placement: database.placement,
       encryptionKey,
     });
@@ -97,4 +116,12 @@ export class MaskedIngest extends Construct {
     );
     queue.encryptionMasterKey?.grantDecrypt(this.handler.role);
   }
+}
+
+/** What tables there are, and their columns: the migration makes them, the functions write them. */
+function declared({ recoveryPublicKey, ipNetwork = false }: MaskedIngestProps): Record<string, string> {
+  return {
+    ...(recoveryPublicKey && { [ENV.recoveryPublicKey]: recoveryPublicKey }),
+    ...(ipNetwork && { [ENV.ipNetwork]: 'on' }),
+  };
 }

@@ -10,6 +10,8 @@ export interface SchemaMigrationProps {
   readonly database: IngestDatabase;
   /** Days that the table keeps, partitioned by date. @default - everything, in a plain table */
   readonly retentionDays?: number;
+  /** What else the migration is told. @default {} */
+  readonly environment?: Readonly<Record<string, string>>;
   /** For logs. @default - the key of CloudWatch Logs */
   readonly encryptionKey?: IKey;
 }
@@ -27,13 +29,16 @@ export class SchemaMigration extends Construct {
 
   constructor(scope: Construct, id: string, props: SchemaMigrationProps) {
     super(scope, id);
-    const { database, retentionDays, encryptionKey } = props;
+    const { database, retentionDays, environment, encryptionKey } = props;
     const migration = new DeploymentFunction(this, 'Default', {
       description: 'Vizard: brings the schema up',
       entry: 'migrate.ts',
       // An index over a large table takes its time. The provider framework waits for Lambda's most, 15 minutes.
       timeout: Duration.minutes(14),
-      environment: retentionDays === undefined ? {} : { [ENV.retentionDays]: String(retentionDays) },
+      environment: {
+        ...environment,
+        ...(retentionDays !== undefined && { [ENV.retentionDays]: String(retentionDays) }),
+      },
       placement: database.placement,
       encryptionKey,
     });

@@ -3,6 +3,7 @@ import { type IVpc, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { Key } from 'aws-cdk-lib/aws-kms';
 import { type IQueue, Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { ROLES } from '../lambda/names.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { ContextError, type Settings } from './context.ts';
 import { CustomerKey } from './customer-key.ts';
@@ -15,7 +16,9 @@ import { IngestAlarms } from './ingest-alarms.ts';
 import { IngestDashboard } from './ingest-dashboard.ts';
 import { IngestQueue } from './ingest-queue.ts';
 import { Keyset } from './keyset.ts';
+import { KeysetPolicy, type KeysetPolicyProps } from './keyset-policy.ts';
 import { MaskedIngest } from './masked-ingest.ts';
+import { RecoveryKey } from './recovery-key.ts';
 import { Retention, type RetentionProps } from './retention.ts';
 
 export interface VizardStackProps extends StackProps {
@@ -36,6 +39,7 @@ export class VizardStack extends Stack {
     const { queue, deadLetterQueue } = this.queues(settings.queue, batchingWindow, encryptionKey);
     const keyset = this.keyset(settings.keyset, encryptionKey);
     const database = this.database(settings.database, encryptionKey);
+    const { recoveryKey, recoveryPublicKey } = this.recoveryKey(settings.recovery, encryptionKey);
     const ingest = new MaskedIngest(this, 'Ingest', {
       queue,
       database,
@@ -43,11 +47,15 @@ export class VizardStack extends Stack {
       encryptionKey,
       batchingWindow,
       masking: settings.masking,
+      recoveryPublicKey,
+      ipNetwork: settings.ipNetwork,
       retentionDays: settings.retentionDays,
       batchSize: settings.batchSize,
       maxConcurrency: settings.maxConcurrency,
       memorySize: settings.memoryMb,
     });
+    const { recovery, custodian } = this.policies({ keyset, database, schema: ingest.schema });
+    recoveryKey?.grantOpen(recovery);
     const retention = this.retention(settings.retentionDays, {
       database,
       schema: ingest.schema,
@@ -69,6 +77,9 @@ export class VizardStack extends Stack {
       DeadLetterQueueArn: deadLetterQueue?.queueArn,
       KeysetSecretArn: keyset.secretArn,
       KeyArn: encryptionKey.keyArn,
+      RecoveryKeyArn: recoveryKey?.key.keyArn,
+      RecoveryPolicyArn: recovery.managedPolicyArn,
+      CustodianPolicyArn: custodian.managedPolicyArn,
       DatabaseCluster: database.clusterIdentifier,
       FunctionName: ingest.handler.function.functionName,
       MigrationFunctionName: ingest.schema.function.functionName,
@@ -116,6 +127,30 @@ export class VizardStack extends Stack {
     return settings.kind === 'new'
       ? new Keyset(this, 'Keyset', { encryptionKey }).secret
       : existingSecret(this, 'Keyset', settings.secretArn, settings.keyArn);
+  }
+
+  /** In KMS where it is sealed, unless it is kept elsewhere. */
+  private recoveryKey(settings: Settings['recovery'], encryptionKey: Key) {
+    if (settings.kind === 'open') return {};
+    if (settings.publicKey !== undefined) return { recoveryPublicKey: settings.publicKey };
+    const recoveryKey = new RecoveryKey(this, 'RecoveryKey', { encryptionKey });
+    return { recoveryKey, recoveryPublicKey: recoveryKey.publicKey };
+  }
+
+  /** Who recovers doesn't change keys, and who changes keys doesn't open the vault. */
+  private policies(props: Pick<KeysetPolicyProps, 'keyset' | 'database' | 'schema'>) {
+    const recovery = new KeysetPolicy(this, 'RecoveryPolicy', {
+      ...props,
+      description: 'Vizard: recover values, and look up known ones',
+      databaseRole: ROLES.recovery,
+    });
+    const custodian = new KeysetPolicy(this, 'CustodianPolicy', {
+      ...props,
+      description: 'Vizard: add, change and remove keys, rewrite tokens, erase',
+      databaseRole: ROLES.custodian,
+      replacesKeyset: true,
+    });
+    return { recovery, custodian };
   }
 
   private retention(retentionDays: number | undefined, props: Omit<RetentionProps, 'retentionDays'>) {

@@ -1,18 +1,19 @@
 import { DatabaseFailure, VizardError } from '../../lambda/errors.ts';
 import type { Masking } from '../../lambda/events/declaration.ts';
-import { loginEvents } from '../../lambda/events/login-event.ts';
+import { loginEventsWith } from '../../lambda/events/login-event.ts';
 import { createFunction, type Observer, type Resources } from '../../lambda/function.ts';
 import type { Log } from '../../lambda/log.ts';
-import { proveKey } from '../../lambda/masking/key-proof.ts';
+import { proveKeys } from '../../lambda/masking/key-proof.ts';
 import type { Keyset } from '../../lambda/masking/keyset.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { checkKey } from '../../lambda/postgres/key-check.ts';
+import { checkKeys } from '../../lambda/postgres/key-check.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { runEventSourceMapping } from '../local/event-source-mapping.ts';
 import { startServers } from '../local/instance.ts';
-import { resolveKeyset } from '../local/keyset-file.ts';
+import { openKeyset } from '../local/keyset-file.ts';
 import { type Line, openLines } from '../local/lines.ts';
 import { createProgress, type Progress } from '../local/progress.ts';
+import { readRecoveryKey } from '../local/recovery-key-file.ts';
 import { sendLines } from '../local/send-lines.ts';
 import { onStopRequest } from '../local/stop.ts';
 import { printSummary, type Rejected, type Summary } from '../local/summary.ts';
@@ -30,6 +31,8 @@ export interface RunOptions {
   readonly dataDir?: string;
   readonly keyset?: string;
   readonly masking: Masking;
+  readonly recoveryKey?: string;
+  readonly ipNetwork: boolean;
   readonly json: boolean;
 }
 
@@ -43,8 +46,9 @@ const SAMPLE = new URL('../local/sample.jsonl', import.meta.url).pathname;
 export async function run(options: RunOptions): Promise<number> {
   const queueGiven = givenQueue(options);
   const lines = queueGiven === undefined ? await openLines(options.input ?? SAMPLE) : undefined;
+  const recoveryKey = readRecoveryKey(options);
   const progress = createProgress();
-  const keyset = resolveKeyset(options, (file) =>
+  const keysetNow = openKeyset(options, (file) =>
     progress.note(`new keyset in ${file}: keep it, without it nobody gets back what is masked`),
   );
   const stop = onStopRequest({ keys: options.input !== '-' });
@@ -52,12 +56,13 @@ export async function run(options: RunOptions): Promise<number> {
     const servers = await startServers({ ...options, queue: queueGiven });
     const queue = openQueue(servers.queue);
     try {
-      await prepare(queue, servers.databaseUrl, keyset, options);
+      await prepare(queue, servers.databaseUrl, keysetNow(), options);
       if (options.follow) progress.note(`queue ${servers.queue.queueUrl}\ndatabase ${servers.databaseUrl}`);
       const resources: Resources = {
         login: { kind: 'url', url: servers.databaseUrl },
-        keyset: () => Promise.resolve(keyset),
+        keyset: async () => keysetNow(),
         masking: options.masking,
+        recoveryKey,
       };
       const summary = await ingest({ queue, lines, resources, options, progress, signal: stop.signal });
       await printSummary(summary, {
@@ -103,7 +108,12 @@ async function ingest({ queue, lines, resources, options, progress, signal }: In
     // The event source mapping says it, and when it tries again.
     failed() {},
   };
-  const { handler, close } = createFunction(loginEvents, resources, consoleLog(progress), observer);
+  const { handler, close } = createFunction(
+    loginEventsWith(options),
+    resources,
+    consoleLog(progress),
+    observer,
+  );
   const { visible, maxReceiveCount } = await queue.state();
   progress.begin('ingested', sent?.lines.size ?? visible);
   try {
@@ -147,8 +157,9 @@ async function prepare(
 ): Promise<void> {
   try {
     await withClient({ kind: 'url', url: databaseUrl }, async (client) => {
-      await migrate(client, loginEvents);
-      await checkKey(client, loginEvents, proveKey(keyset));
+      const declaration = loginEventsWith(options);
+      await migrate(client, declaration, { vault: options.recoveryKey !== undefined });
+      await checkKeys(client, declaration, proveKeys(keyset, options.masking, declaration));
     });
   } catch (error) {
     if (!(error instanceof DatabaseFailure)) throw error;

@@ -5,8 +5,10 @@ import { VizardError } from '../../lambda/errors.ts';
 import { type Keyset, parseKeyset } from '../../lambda/masking/keyset.ts';
 import { ENV } from '../../lambda/names.ts';
 
-/** Where the keyset of an existing database is kept when nobody says where: below the working directory. */
-const DEFAULT_FILE = join('.vizard', 'keyset.json');
+/** Where the keyset is kept with the data; of an existing database, when nobody says where, below the working directory. */
+export function keptKeyset(dataDir = '.vizard'): string {
+  return join(dataDir, 'keyset.json');
+}
 
 export interface KeysetOptions {
   readonly keyset?: string | undefined;
@@ -15,18 +17,20 @@ export interface KeysetOptions {
 }
 
 /**
- * The keyset to mask with: the file that was named, else MASKING_KEYSET, else the one kept with the data. Only a
- * database that is thrown away afterwards gets a keyset that is thrown away too.
+ * The keyset to mask with at the moment: the file that was named, else MASKING_KEYSET, else the one kept with the data.
+ * Only a database that is thrown away afterwards gets a keyset that is thrown away too. A file may say something else by
+ * the next call: the same object comes back as long as it does not.
  *
  * @param onCreated told the file when one had to be made
- * @throws VizardError
+ * @throws VizardError, as the function that is returned does
  */
-export function resolveKeyset(options: KeysetOptions, onCreated: (file: string) => void): Keyset {
-  if (options.keyset !== undefined) return readKeyset(options.keyset);
+export function openKeyset(options: KeysetOptions, onCreated: (file: string) => void): () => Keyset {
+  if (options.keyset !== undefined) return fromFile(options.keyset);
   const inline = process.env[ENV.maskingKeyset];
-  if (inline) return parseKeyset(inline, ENV.maskingKeyset);
-  const file = keptFile(options);
-  if (file === undefined) return parseKeyset(newKeyset());
+  if (inline) return always(parseKeyset(inline, ENV.maskingKeyset));
+  if (options.dataDir === undefined && options.databaseUrl === undefined)
+    return always(parseKeyset(newKeyset()));
+  const file = keptKeyset(options.dataDir);
   if (!existsSync(file)) {
     try {
       mkdirSync(dirname(file), { recursive: true });
@@ -38,22 +42,29 @@ export function resolveKeyset(options: KeysetOptions, onCreated: (file: string) 
     }
     onCreated(file);
   }
-  return readKeyset(file);
+  return fromFile(file);
 }
 
-function keptFile({ dataDir, databaseUrl }: KeysetOptions): string | undefined {
-  if (dataDir !== undefined) return join(dataDir, 'keyset.json');
-  return databaseUrl === undefined ? undefined : DEFAULT_FILE;
+function always(keyset: Keyset): () => Keyset {
+  return () => keyset;
 }
 
-function readKeyset(file: string): Keyset {
-  let text: string;
+function fromFile(file: string): () => Keyset {
+  const parse = (text: string) => ({ text, keyset: parseKeyset(text, `keyset file ${file}`) });
+  let known = parse(readText(file));
+  return () => {
+    const text = readText(file);
+    if (known.text !== text) known = parse(text);
+    return known.keyset;
+  };
+}
+
+function readText(file: string): string {
   try {
-    text = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (error) {
     throw new VizardError(`keyset file ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  return parseKeyset(text, `keyset file ${file}`);
 }
 
 function newKeyset(): string {

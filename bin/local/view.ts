@@ -7,6 +7,7 @@ import {
   type TableDeclaration,
 } from '../../lambda/events/declaration.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
+import { findDeclaration } from '../../lambda/postgres/find-declaration.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -32,8 +33,9 @@ export async function readTable(
   limits: Limits,
 ): Promise<TableView> {
   const { table, repeats } = declaration;
-  const columns = columnNames(declaration).map((name) => (name === DATE_COLUMN ? `${name}::text` : name));
   return withClient({ kind: 'url', url }, async (client) => {
+    const found = await findDeclaration(client, declaration);
+    const columns = columnNames(found).map((name) => (name === DATE_COLUMN ? `${name}::text` : name));
     const count = async (relation: string) => {
       const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int FROM ${relation}`);
       return rows[0]!.count;
@@ -56,9 +58,9 @@ export async function readTable(
 
 /** The view as text for a person; tokens and ids are cut short, so that a row fits a line. */
 export function renderTable(view: TableView, declaration: TableDeclaration): string {
-  const { table, repeats, columns } = declaration;
+  const { table, repeats, columns, further = [] } = declaration;
   const long = new Set<string>(['masked_value', repeats.subject, ID_COLUMN]);
-  for (const { column } of columns.filter(isMasked)) long.add(column);
+  for (const { column } of [...columns, ...further].filter(isMasked)) long.add(column);
   return [
     `${table}: ${view.rows.length} of ${view.total} rows`,
     renderRows(view.rows, long),

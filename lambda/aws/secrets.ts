@@ -1,4 +1,5 @@
 import { SecretFailure } from '../errors.ts';
+import { MAX_SECRET_AGE } from '../secret-age.ts';
 import { madeAhead } from './once-made.ts';
 import { awsErrorCode } from './sdk.ts';
 
@@ -12,9 +13,6 @@ export interface Secrets {
    */
   read(arn: string, name: string, options?: { readonly fresh: boolean }): Promise<string>;
 }
-
-/** Milliseconds. A key that was rotated is used at the latest then. */
-const MAX_AGE = 300_000;
 
 /** The SDK is loaded only here: a cold start without secrets has no use for it. */
 export function openSecrets(region: string): Secrets {
@@ -41,7 +39,7 @@ export function openSecrets(region: string): Secrets {
       const known = kept.get(arn);
       if (!fresh && known !== undefined && Date.now() < known.until) return known.text;
       const text = await fetch(arn, name);
-      kept.set(arn, { text, until: Date.now() + MAX_AGE });
+      kept.set(arn, { text, until: Date.now() + MAX_SECRET_AGE });
       return text;
     },
   };

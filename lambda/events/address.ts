@@ -3,6 +3,11 @@ import { isIPv6 } from 'node:net';
 /** Bytes of the canonical form of every address. */
 export const ADDRESS_BYTES = 16;
 
+/** How many bits of an address say in which network it is. */
+export const NETWORK_BITS = { ipv4: 24, ipv6: 48 } as const;
+
+/** How many bits stand before those of an IPv4 address. */
+const MAPPED_BITS = 96;
 const DOT = 0x2e;
 const ZERO = 0x30;
 
@@ -16,6 +21,20 @@ const ZERO = 0x30;
 export function parseAddress(text: string): Uint8Array | undefined {
   const trimmed = text.trim();
   return parseIPv4(trimmed) ?? parseIPv6(trimmed);
+}
+
+/** Whether canonical bytes are of an IPv4 address. */
+export function isIPv4(address: Uint8Array): boolean {
+  return address[10] === 0xff && address[11] === 0xff && address.subarray(0, 10).every((byte) => byte === 0);
+}
+
+/**
+ * The network of an address: its canonical bytes with host bits zero. 6to4 (RFC 3056) and NAT64 (RFC 6052) are IPv6: what
+ * IPv4 address they carry is not looked for.
+ */
+export function toNetwork(address: Uint8Array): Uint8Array {
+  const bits = isIPv4(address) ? MAPPED_BITS + NETWORK_BITS.ipv4 : NETWORK_BITS.ipv6;
+  return new Uint8Array(address).fill(0, bits / 8);
 }
 
 function parseIPv4(text: string): Uint8Array | undefined {

@@ -76,6 +76,13 @@ export interface TableDeclaration {
   readonly table: string;
   /** In the order of the table. `create_date` and `event_id` follow them in every table. */
   readonly columns: readonly Column[];
+  /**
+   * Columns that a configuration adds. A table that has one keeps it, and its place in the views; events leave it NULL while
+   * it is not among the columns.
+   *
+   * @default none
+   */
+  readonly further?: readonly Column[];
   /** The view that lists masked values which occur more than once. */
   readonly repeats: RepeatsView;
 }
@@ -101,7 +108,11 @@ export const MAX_MASKED_TEXT_BYTES = 159;
 export const MAX_TOKEN_LENGTH = 256;
 
 export function isMasked(column: Column): column is MaskedColumn {
-  return column.mask !== undefined && column.mask.policy !== 'erase';
+  return column.mask !== undefined && !isErased(column);
+}
+
+export function isErased(column: Column): column is ErasedColumn {
+  return column.mask !== undefined && column.mask.policy === 'erase';
 }
 
 /** All column names of the table, in its order. */

@@ -108,7 +108,7 @@ function collectFacts(
       );
     }
     checkFact(name, fact, value, materials);
-    facts.set(kid, { ...facts.get(kid), [fact]: value });
+    facts.set(kid, Object.freeze({ ...facts.get(kid), [fact]: value }));
   }
   for (const kid of facts.keys()) checkLayers(kid, facts);
   return facts;

@@ -14,12 +14,25 @@ export type OpenedToken =
       readonly value: Uint8Array;
       readonly kid: string;
     }
-  | { readonly kind: 'failed'; readonly reason: OpeningFailure; readonly kid?: string };
+  | {
+      readonly kind: 'failed';
+      readonly reason: OpeningFailure;
+      readonly kid?: string;
+      /** Of other_recipient: fingerprint of the key that the value is sealed to. */
+      readonly recipient?: string;
+    };
 
 /**
  * `altered` is also what was made for none of the columns, or with another key of the same name: nothing tells them apart.
+ * The last two are of irreversible tokens whose values are sealed in a vault.
  */
-export type OpeningFailure = 'not_a_token' | 'irreversible' | 'unknown_key' | 'altered';
+export type OpeningFailure =
+  | 'not_a_token'
+  | 'irreversible'
+  | 'unknown_key'
+  | 'altered'
+  | 'not_in_vault'
+  | 'other_recipient';
 
 const utf8 = new TextEncoder();
 
@@ -77,6 +90,7 @@ export function openValues(
     : plaintexts.map((plaintext) => (plaintext === undefined ? undefined : unpad(plaintext)));
 }
 
-function oneOfEachDomain(columns: readonly MaskedColumn[]): MaskedColumn[] {
+/** Columns of one domain open the same tokens. */
+export function oneOfEachDomain(columns: readonly MaskedColumn[]): MaskedColumn[] {
   return [...new Map(columns.map((column) => [column.mask.domain, column])).values()];
 }

@@ -6,6 +6,8 @@ declare const masked: unique symbol;
 /** `<scheme>~<kid>~<base64url without padding>`. The brand is given here only: no other text passes for a token. */
 export type Token = string & { readonly [masked]: true };
 
+/** Bytes of HMAC-SHA-256, of which nothing is left out. */
+const MAC_BYTES = 32;
 const TOKEN = /^(s1|h1)~([a-z][a-z0-9]{0,7})~([A-Za-z0-9_-]+)$/;
 
 /** What a token says of itself. */
@@ -20,6 +22,7 @@ export function parseToken(text: string): ParsedToken | undefined {
   const [, scheme, kid = '', base64 = ''] = TOKEN.exec(text) ?? [];
   if (scheme === undefined) return undefined;
   const data = Buffer.from(base64, 'base64url');
+  if (scheme === 'h1' && data.length !== MAC_BYTES) return undefined;
   // The last character of base64 can hold bits that decoding drops; only the encoder's own spelling is a token.
   return data.toString('base64url') === base64 ? { scheme: scheme as Scheme, kid, data } : undefined;
 }

@@ -2,8 +2,10 @@ import type { ClientBase } from 'pg';
 import type { Deadline } from '../deadline.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
 import type { EventIdentity } from '../events/parse.ts';
+import type { SealedValues } from '../masking/sealer.ts';
+import type { SealerMemory } from '../masking/sealer-memory.ts';
 import type { StorableChunk } from '../masking/table-masker.ts';
-import { copyInto, copyStatement } from './copy.ts';
+import { type CopyQuery, copyInto, copyStatement } from './copy.ts';
 import { COMMIT_TIME, copyAccepted } from './copy-accepted.ts';
 import { encodeRows } from './copy-rows.ts';
 import { findEvents, findStatement } from './find-events.ts';
@@ -12,6 +14,7 @@ import { divide, type SortedRows } from './rows.ts';
 import { classify } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
 import { beginStatement, CHECK_AT_ONCE, inTransaction, limitTogether } from './transaction.ts';
+import { putIntoVault, tokensInTable, vaultInsert } from './vault.ts';
 import { merge, refusal, report, requireAll, retryAll, type WriteReport } from './write-report.ts';
 
 /**
@@ -50,11 +53,19 @@ function* each<T>(items: Iterable<T>): Generator<[T]> {
   for (const item of items) yield [item];
 }
 
-export function createBatchTransactions(declaration: TableDeclaration): BatchTransactions {
+/**
+ * @param memory of what is in the vault, where values are sealed: then each transaction puts into the vault what its rows
+ *   need, after the rows, so that transactions which wait for each other all do so in one order
+ */
+export function createBatchTransactions(
+  declaration: TableDeclaration,
+  memory?: SealerMemory,
+): BatchTransactions {
   const index = idempotencyIndex(declaration);
   const copy = copyStatement(declaration);
   const insert = insertStatement(declaration);
   const find = findStatement(declaration);
+  const vault = vaultInsert(declaration);
 
   /** Leaves a savepoint behind what is good. In quarters, because halves find one bad row as fast and many slower. */
   async function insertPart(client: ClientBase, rows: SortedRows, deadline: Deadline): Promise<WriteReport> {
@@ -88,29 +99,35 @@ export function createBatchTransactions(declaration: TableDeclaration): BatchTra
     copy: (client, chunks, count, deadline) =>
       inTransaction(client, async () => {
         let sent = 0;
+        let sealed: SealedValues | undefined;
         function* rows() {
           for (const chunk of chunks) {
             sent += chunk.events.length;
+            sealed = chunk.sealed;
             yield encodeRows(chunk);
           }
         }
         const begin = beginStatement(deadline);
-        const stored = await (count === 1 || count > MOST_COPIES
-          ? copyInto(client, { before: begin, copy, times: 1, after: 'COMMIT' }, [rows()])
-          : copyInto(
-              client,
-              { before: `${begin}; ${limitTogether(deadline)}`, copy, times: count, after: 'COMMIT' },
-              each(rows()),
-            ));
+        const once = count === 1 || count > MOST_COPIES;
+        const query: CopyQuery = {
+          before: once && memory === undefined ? begin : `${begin}; ${limitTogether(deadline)}`,
+          copy,
+          times: once ? 1 : count,
+          ...(memory === undefined
+            ? { after: 'COMMIT' }
+            : { afterwards: () => [...vault(sealed), { text: 'COMMIT' }] }),
+        };
+        const stored = await copyInto(client, query, once ? [rows()] : each(rows()));
         // What was taken is committed, and is found when all of it comes again.
         requireAll(sent, stored);
+        if (sealed !== undefined) memory?.add(sealed.values.keys());
         return report({ stored });
       }),
     copyAccepted: (client, chunks, deadline) =>
       inTransaction(client, () =>
         copyAccepted(
           client,
-          { begin: `${beginStatement(deadline)}; ${CHECK_AT_ONCE}`, copy, index },
+          { begin: `${beginStatement(deadline)}; ${CHECK_AT_ONCE}`, copy, index, vault },
           chunks,
           deadline,
         ),
@@ -122,6 +139,7 @@ export function createBatchTransactions(declaration: TableDeclaration): BatchTra
           `${beginStatement(deadline)}; SET LOCAL array_nulls = on; ${CHECK_AT_ONCE}; SAVEPOINT part`,
         );
         const result = await insertPart(client, rows, deadline);
+        await putIntoVault(client, vault(rows.sealed, tokensInTable(rows, result)));
         await client.query('COMMIT');
         return result;
       }),

@@ -4,6 +4,9 @@ import { type Deadline, NO_DEADLINE } from '../deadline.ts';
 import { DatabaseFailure, LoginFailure, VizardError } from '../errors.ts';
 import { errorCode, isDatabaseFault } from './sqlstate.ts';
 
+/** A connection that somebody else opens and closes. Only this folder imports pg. */
+export type { ClientBase as DatabaseClient } from 'pg';
+
 /** By a URL, which names its own user and says whether it wants TLS. */
 export interface UrlLogin {
   readonly kind: 'url';

@@ -1,9 +1,12 @@
 import type { ClientBase, DatabaseError } from 'pg';
 import type { Deadline } from '../deadline.ts';
+import type { SealedValues } from '../masking/sealer.ts';
 import type { StorableChunk } from '../masking/table-masker.ts';
 import { copyEach } from './copy.ts';
 import { encodeRows } from './copy-rows.ts';
+import { sortRows } from './rows.ts';
 import { classify } from './sqlstate.ts';
+import { putIntoVault, tokensInTable, type VaultInsert } from './vault.ts';
 import { merge, refusal, report, requireAll, retryAll, type WriteReport } from './write-report.ts';
 
 /** Kept for the COMMIT of a batch whose bad rows are still being looked for. Milliseconds. */
@@ -18,16 +21,21 @@ type Piece = readonly [from: number, to: number];
  * them, in one message, and the rows behind it: two round trips for each refused row. Where it does not say, they are
  * halves. No row is refused that was not refused alone.
  *
- * @param statements COPY, what begins a transaction, and the name of the idempotency index
+ * @param statements COPY, what begins a transaction, the name of the idempotency index, and what fills the vault
  * @throws pg's error for all other reasons; a row that is there already is one
  */
 export async function copyAccepted(
   client: ClientBase,
-  statements: { readonly begin: string; readonly copy: string; readonly index: string },
+  statements: {
+    readonly begin: string;
+    readonly copy: string;
+    readonly index: string;
+    readonly vault: VaultInsert;
+  },
   chunks: Iterable<StorableChunk>,
   deadline: Deadline,
 ): Promise<WriteReport> {
-  const { begin, copy, index } = statements;
+  const { begin, copy, index, vault } = statements;
   // Released, because every open savepoint holds a lock of the server's.
   const between = 'RELEASE SAVEPOINT part; SAVEPOINT part';
   let before = `${begin}; SAVEPOINT part`;
@@ -58,15 +66,31 @@ export async function copyAccepted(
     return result;
   }
 
+  let sealed: SealedValues | undefined;
+  const tokens = new Set<string>();
+
+  async function copyAndNote(chunk: StorableChunk): Promise<WriteReport> {
+    const result = await copyChunk(chunk);
+    sealed = chunk.sealed;
+    if (sealed === undefined) return result;
+    for (const token of tokensInTable(sortRows([chunk]), result)) tokens.add(token);
+    return result;
+  }
+
   let whole = report({});
   let copying = Promise.resolve(whole);
   for (const chunk of chunks) {
     // The next chunk is made while the server has this one.
     whole = merge(whole, await copying);
-    copying = copyChunk(chunk);
+    copying = copyAndNote(chunk);
     copying.catch(() => {});
   }
   whole = merge(whole, await copying);
+  if (tokens.size > 0) {
+    await client.query(before);
+    before = between;
+    await putIntoVault(client, vault(sealed, tokens));
+  }
   await client.query(`${before}; COMMIT`);
   return whole;
 }

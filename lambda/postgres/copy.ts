@@ -1,7 +1,7 @@
-import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ClientBase, Connection, Submittable } from 'pg';
 import { columnNames, type TableDeclaration } from '../events/declaration.ts';
+import { Pipeline, type Statement } from './pipeline.ts';
 
 /** `COPY <table> (<columns>) FROM STDIN` in binary format, of which the server parses a third less than of text. */
 export function copyStatement(declaration: TableDeclaration): string {
@@ -19,13 +19,15 @@ export interface CopyQuery {
   readonly between?: string;
   /** After the last COPY. */
   readonly after?: string;
+  /** After all of that, asked for when the last row has been made. Sent at once, as everything is. */
+  readonly afterwards?: () => readonly Statement[];
 }
 
 /** What became of the COPYs of one message. */
 export interface CopyOutcome {
   /** How many rows the table took, for each COPY that was done. */
   readonly taken: readonly number[];
-  /** The server's error, of the COPY that follows or of the statements around; none of the others was run. */
+  /** The server's error, of the COPY that follows or of the statements around; none of those after it was run. */
   readonly error?: unknown;
 }
 
@@ -59,12 +61,26 @@ export async function copyEach(
       copy.end();
     }
     if (times !== query.times) throw new RangeError(`${times} files for ${query.times} COPYs`);
+    if (query.afterwards !== undefined && !copy.failed) return await follow(client, copy, query.afterwards());
   } catch (error) {
     copy.abandon();
     await copy.done;
     throw error;
   }
   return copy.done;
+}
+
+/** Sends statements behind the COPYs. One that failed takes them along: its transaction takes nothing more. */
+async function follow(
+  client: ClientBase,
+  copy: CopyIn,
+  statements: readonly Statement[],
+): Promise<CopyOutcome> {
+  const following = client.query(new Pipeline(statements));
+  if (copy.connection !== undefined) following.submit(copy.connection);
+  const outcome = await copy.done;
+  const error = await following.done;
+  return error === undefined || outcome.error !== undefined ? outcome : { ...outcome, error };
 }
 
 /**
@@ -110,10 +126,11 @@ class CopyIn implements Submittable {
   /** Settles when the server is ready for another query, or has failed. Never rejects. */
   readonly done: Promise<CopyOutcome>;
   failed = false;
+  /** Undefined until everything before has been answered. */
+  connection: Connection | undefined;
   private readonly query: CopyQuery;
   private readonly taken: number[] = [];
   private readonly settle: (outcome: CopyOutcome) => void;
-  private stream: Duplex | undefined;
   /** To go with what is sent next, or when pg no longer waits for the end of the query before. */
   private waiting: Uint8Array[] = [];
 
@@ -143,16 +160,17 @@ class CopyIn implements Submittable {
 
   private write(parts: readonly Uint8Array[]): void {
     this.waiting.push(...parts);
-    if (this.failed || this.stream === undefined) return;
-    this.stream.cork();
-    for (const part of this.waiting) this.stream.write(part);
-    this.stream.uncork();
+    if (this.failed || this.connection === undefined) return;
+    const { stream } = this.connection;
+    stream.cork();
+    for (const part of this.waiting) stream.write(part);
+    stream.uncork();
     this.waiting = [];
   }
 
   /** What follows is called by pg. */
   submit(connection: Connection): void {
-    this.stream = connection.stream;
+    this.connection = connection;
     const { before, copy, times, between, after } = this.query;
     const copies = Array.from({ length: times }, (_, i) => (i === 0 ? [copy] : [between, copy]));
     const statements = [before, ...copies.flat(), after];

@@ -2,90 +2,109 @@ import type { ClientBase, QueryResult } from 'pg';
 import type { Deadline } from '../deadline.ts';
 import { KeysetFailure } from '../errors.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
-import type { KeyProof } from '../masking/key-proof.ts';
+import { type KeyProof, provenKey } from '../masking/key-proof.ts';
 import { keysTable } from './keys-table.ts';
 import { beginStatement } from './transaction.ts';
 
-/** Claims a key in a transaction of its own. @throws KeysetFailure, and what pg throws */
-export type KeyCheck = (client: ClientBase, key: KeyProof, deadline: Deadline) => Promise<void>;
+/** Claims keys in a transaction of its own. @throws KeysetFailure, and what pg throws */
+export type KeyCheck = (client: ClientBase, keys: readonly KeyProof[], deadline: Deadline) => Promise<void>;
+
+/** Proofs as a table has them, by their kid. */
+export type KnownProofs = ReadonlyMap<string, string>;
 
 /** A check that remembers the keys which it has seen to be those of the table: for them it asks nothing. */
 export function createKeyCheck(declaration: TableDeclaration): KeyCheck {
-  const known = new Set<string>();
-  return async (client, key, deadline) => {
-    if (known.has(key.proof)) return;
-    const proof = await findProof(client, declaration, key, deadline);
-    if (proof === undefined) {
+  const passed = new WeakSet<readonly KeyProof[]>();
+  return async (client, keys, deadline) => {
+    if (passed.has(keys)) return;
+    const known = await readInOneMessage(client, declaration, deadline);
+    if (newProofs(declaration, keys, known).length > 0) {
       await client.query(beginStatement(deadline));
-      await claimKey(client, declaration, key);
+      await claimKeys(client, declaration, keys);
       await client.query('COMMIT');
-    } else if (proof !== key.proof) throw wrongKey(declaration, key.kid);
-    known.add(key.proof);
+    }
+    passed.add(keys);
   };
 }
 
-/**
- * The proof that the table knows by the name of a key. In one message, because a new environment waits for the answer: the
- * timeouts need a transaction, a parameter would need a message of its own, and a table was written with few keys.
- */
-async function findProof(
+/** All of them, because a table was written with few keys. */
+function selectProofs(declaration: TableDeclaration): string {
+  return `SELECT kid, proof FROM ${keysTable(declaration)}`;
+}
+
+/** As readProofs, where a new environment waits for the answer and the timeouts need a transaction. */
+async function readInOneMessage(
   client: ClientBase,
   declaration: TableDeclaration,
-  { kid }: KeyProof,
   deadline: Deadline,
-): Promise<string | undefined> {
+): Promise<KnownProofs> {
   const results: unknown = await client.query(
-    `${beginStatement(deadline)}; SELECT kid, proof FROM ${keysTable(declaration)}; ROLLBACK`,
+    `${beginStatement(deadline)}; ${selectProofs(declaration)}; ROLLBACK`,
   );
   // One for each statement.
-  const { rows } = (results as QueryResult<KeyProof>[]).at(-2)!;
-  return rows.find((known) => known.kid === kid)?.proof;
+  return byKid((results as QueryResult<KeyProof>[]).at(-2)!);
+}
+
+/** The proofs of all keys that the table was written with. */
+export async function readProofs(client: ClientBase, declaration: TableDeclaration): Promise<KnownProofs> {
+  return byKid(await client.query<KeyProof>(selectProofs(declaration)));
+}
+
+function byKid({ rows }: QueryResult<KeyProof>): KnownProofs {
+  return new Map(rows.map(({ kid, proof }) => [kid, proof]));
 }
 
 /**
- * Compares a key with the one of its name that the table was written with. Changes nothing.
+ * Compares keys with those of their names that the table was written with. Changes nothing.
  *
- * @returns whether the table was written with it; false where it knows none of that name
- * @throws KeysetFailure where the table was written with another key of the same name
+ * @returns the proofs that the table does not have
+ * @throws KeysetFailure where the table was written with another key of the same name, or one that was layered otherwise
  */
-export async function checkKey(
+export async function checkKeys(
   client: ClientBase,
   declaration: TableDeclaration,
-  { kid, proof }: KeyProof,
-): Promise<boolean> {
-  const { rows } = await client.query<{ proof: string }>(
-    `SELECT proof FROM ${keysTable(declaration)} WHERE kid = $1`,
-    [kid],
-  );
-  const [known] = rows;
-  if (known !== undefined && known.proof !== proof) throw wrongKey(declaration, kid);
-  return known !== undefined;
+  keys: readonly KeyProof[],
+): Promise<KeyProof[]> {
+  return newProofs(declaration, keys, await readProofs(client, declaration));
+}
+
+function newProofs(declaration: TableDeclaration, keys: readonly KeyProof[], known: KnownProofs): KeyProof[] {
+  return keys.filter(({ kid, proof }) => {
+    const expected = known.get(kid);
+    if (expected !== undefined && expected !== proof) throw otherKey(declaration, kid);
+    return expected === undefined;
+  });
 }
 
 /**
- * Compares a key with the one of its name that the table was written with, and enters it where there is none: whoever
+ * Compares keys with those of their names that the table was written with, and enters what it does not have: whoever
  * comes later with another key of that name is refused.
  *
- * @throws KeysetFailure where the table was written with another key of the same name
+ * @throws KeysetFailure as checkKeys does
  */
-export async function claimKey(
+export async function claimKeys(
   client: ClientBase,
   declaration: TableDeclaration,
-  key: KeyProof,
+  keys: readonly KeyProof[],
 ): Promise<void> {
-  if (await checkKey(client, declaration, key)) return;
+  const unknown = await checkKeys(client, declaration, keys);
+  if (unknown.length === 0) return;
   await client.query(
-    `INSERT INTO ${keysTable(declaration)} (kid, proof) VALUES ($1, $2) ON CONFLICT (kid) DO NOTHING`,
-    [key.kid, key.proof],
+    `INSERT INTO ${keysTable(declaration)} (kid, proof)
+     SELECT kid, proof FROM unnest($1::text[], $2::text[]) AS new (kid, proof) ON CONFLICT (kid) DO NOTHING`,
+    [unknown.map(({ kid }) => kid), unknown.map(({ proof }) => proof)],
   );
   // Somebody else may have been first.
-  await checkKey(client, declaration, key);
+  await checkKeys(client, declaration, keys);
 }
 
-function wrongKey({ table }: TableDeclaration, kid: string): KeysetFailure {
-  const code = 'wrong_key';
+function otherKey({ table }: TableDeclaration, kid: string): KeysetFailure {
+  const key = provenKey(kid);
+  const code = key.layered ? 'wrong_layers' : 'wrong_key';
   return new KeysetFailure(
-    `key "${kid}": expected the one that wrote the table ${table}, got another of the same name; restore the keyset that wrote it, or give the new key a name of its own (${code})`,
+    key.layered
+      ? `key "${key.kid}": expected the layers of the irreversible tokens in the table ${table}, got others; restore the keyset that wrote it, with its member "${key.kid}.over" and the keys below (${code})`
+      : `key "${kid}": expected the one that wrote the table ${table}, got another of the same name; restore the keyset that wrote it, or give the new key a name of its own (${code})`,
     code,
   );
 }

@@ -7,18 +7,19 @@ import type { StorableChunk } from '../masking/table-masker.ts';
 import { copyInto, copyStatement } from './copy.ts';
 import { encodeRows } from './copy-rows.ts';
 import { insertRows, insertStatement } from './insert.ts';
-import { claimKey } from './key-check.ts';
+import { claimKeys } from './key-check.ts';
 import { sortRows } from './rows.ts';
 import { classify } from './sqlstate.ts';
 import { idempotencyIndex } from './table.ts';
 import { beginStatement } from './transaction.ts';
+import { putIntoVault, vaultInsert } from './vault.ts';
 
 /** What a write would be of. */
 export interface Trial {
   /** One row, of an event that is not in the table. */
   readonly row: StorableChunk;
-  /** That its tokens are made with. */
-  readonly key: KeyProof;
+  /** Proofs of the key that its tokens are made with. */
+  readonly keys: readonly KeyProof[];
 }
 
 /** Milliseconds, of which a statement gets half: a table that is locked is to be known as such before the time is over. */
@@ -28,17 +29,17 @@ const LONGEST = 20_000;
  * Does what a write does, both statements and a commit that has something to make durable, and leaves nothing behind.
  *
  * @throws pg's error where a batch would fail as a whole; a row that only this table refuses is no such failure
- * @throws KeysetFailure where the table was written with another key of the same name
+ * @throws KeysetFailure where the table was written with another key of the same name, or layered otherwise
  */
 export async function probeWrite(
   client: ClientBase,
   declaration: TableDeclaration,
-  { row, key }: Trial,
+  { row, keys }: Trial,
   deadline: Deadline,
 ): Promise<void> {
   const begin = beginStatement({ remaining: () => Math.min(LONGEST, deadline.remaining()) });
   await client.query(`${begin}; SAVEPOINT probe`);
-  await claimKey(client, declaration, key);
+  await claimKeys(client, declaration, keys);
   try {
     const copied = await copyInto(client, { copy: copyStatement(declaration), times: 1 }, [
       [encodeRows(row)],
@@ -48,6 +49,7 @@ export async function probeWrite(
   } catch (error) {
     if (classify(error, idempotencyIndex(declaration)) !== 'row') throw error;
   }
+  await putIntoVault(client, vaultInsert(declaration)(row.sealed));
   // Row and claim go, but what was written of them has to reach the disk, and a standby where one is waited for.
   await client.query('ROLLBACK TO SAVEPOINT probe; COMMIT');
 }

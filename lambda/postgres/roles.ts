@@ -1,15 +1,8 @@
 import type { ClientBase } from 'pg';
 import { VizardError } from '../errors.ts';
 import type { TableDeclaration } from '../events/declaration.ts';
+import { ROLE_KINDS, type RoleNames } from './permissions.ts';
 import { grantPrivileges } from './privileges.ts';
-
-/** The roles of a database on RDS. */
-export interface RoleNames {
-  /** Inserts, and reads of the events only what ON CONFLICT has to look at. */
-  readonly writer: string;
-  /** Reads the table and the view of repeats. */
-  readonly reader: string;
-}
 
 /** Members of it log in by IAM authentication; RDS makes it. */
 const IAM_ROLE = 'rds_iam';
@@ -19,7 +12,7 @@ const IDLE_TIMEOUT = 'idle_session_timeout';
 const WRITER_IDLE_TIMEOUT = '10min';
 
 /**
- * Brings the roles up and leaves them exactly the privileges that they need on the declaration's tables and view.
+ * Brings the roles up and leaves them exactly the privileges that they need on the declaration's tables and views.
  * Idempotent. Runs in the transaction of the migration, after the table.
  *
  * @param schema where the table is, quoted
@@ -34,7 +27,8 @@ export async function bringUpRoles(
 ): Promise<string[]> {
   await requireIamRole(client);
   const created: string[] = [];
-  for (const role of [roles.writer, roles.reader]) {
+  for (const kind of ROLE_KINDS) {
+    const role = roles[kind];
     if (await createRole(client, role)) created.push(role);
     await checkAttributes(client, role);
     await joinIamRole(client, role);

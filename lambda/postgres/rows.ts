@@ -1,4 +1,5 @@
 import type { EventIdentity } from '../events/parse.ts';
+import type { SealedValues } from '../masking/sealer.ts';
 import { type StorableChunk, storableValue } from '../masking/table-masker.ts';
 
 /** One column of storable values. */
@@ -9,6 +10,8 @@ export interface SortedRows {
   readonly events: readonly EventIdentity[];
   /** One for each column of the declaration, in its order. */
   readonly columns: readonly SqlValues[];
+  /** Of their batch, where values are sealed. */
+  readonly sealed?: SealedValues | undefined;
 }
 
 /**
@@ -24,6 +27,7 @@ export function sortRows(chunks: readonly StorableChunk[]): SortedRows {
     columns: Array.from({ length: width }, (_, column) =>
       places.map(({ chunk, row }) => storableValue(chunks[chunk]!.columns[column]!, row)),
     ),
+    sealed: chunks[0]?.sealed,
   };
 }
 
@@ -33,8 +37,12 @@ function compareKeys(a: EventIdentity, b: EventIdentity): number {
 }
 
 /** Rows from..to, `to` excluded. */
-function sliceRows({ events, columns }: SortedRows, from: number, to: number): SortedRows {
-  return { events: events.slice(from, to), columns: columns.map((values) => values.slice(from, to)) };
+function sliceRows({ events, columns, ...whole }: SortedRows, from: number, to: number): SortedRows {
+  return {
+    ...whole,
+    events: events.slice(from, to),
+    columns: columns.map((values) => values.slice(from, to)),
+  };
 }
 
 /** Parts of about the same size, none of them empty. */

@@ -1,12 +1,18 @@
 import type { ClientBase } from 'pg';
 import type { TableDeclaration } from '../events/declaration.ts';
+import { bringUpAudit } from './audit-table.ts';
+import { bringUpCurrentView, currentView } from './current-view.ts';
+import { findDeclaration } from './find-declaration.ts';
 import { bringUpKeysTable } from './keys-table.ts';
 import type { Day } from './partition-days.ts';
 import { bringUpPartitioning } from './partitioned-table.ts';
+import type { RoleNames } from './permissions.ts';
+import { bringUpRekeyTables } from './rekey/tables.ts';
 import { bringUpView } from './repeats-view.ts';
-import { bringUpRoles, type RoleNames } from './roles.ts';
+import { bringUpRoles } from './roles.ts';
 import { changeSchema, type SchemaChangeOptions } from './schema-change.ts';
 import { bringUpTable } from './table.ts';
+import { bringUpVault } from './vault-tables.ts';
 
 export interface MigrationOptions extends SchemaChangeOptions {
   /** Brought up as well where they are given. */
@@ -17,7 +23,9 @@ export interface MigrationOptions extends SchemaChangeOptions {
    * @default - a new table is a plain one, and one that is there stays as it is
    */
   readonly partitions?: { readonly today: Day } | undefined;
-  /** Told where the view of repeats is one that somebody changed, and so is left as it is. */
+  /** Makes the vault, for values that are sealed. One that is there stays. @default false */
+  readonly vault?: boolean;
+  /** Told of each view that somebody changed, and that is left as it is for that. */
   readonly onOtherView?: (view: string) => void;
 }
 
@@ -32,21 +40,27 @@ export interface MigrationOptions extends SchemaChangeOptions {
  */
 export async function migrate(
   client: ClientBase,
-  declaration: TableDeclaration,
-  { roles, partitions, onOtherView, ...options }: MigrationOptions = {},
+  declared: TableDeclaration,
+  { roles, partitions, vault = false, onOtherView, ...options }: MigrationOptions = {},
 ): Promise<string[]> {
-  let isOurView = true;
-  const created = await changeSchema(client, declaration, options, async (run, schema) => {
+  let others: string[] = [];
+  const created = await changeSchema(client, declared, options, async (run, schema) => {
+    const declaration = await findDeclaration(client, declared);
     const created = await bringUpTable(client, declaration, run, { partitioned: partitions !== undefined });
+    await bringUpRekeyTables(client, declaration, run);
     if (partitions !== undefined) {
       created.push(...(await bringUpPartitioning(client, declaration, partitions.today, run)));
     }
-    isOurView = await bringUpView(client, declaration, run);
+    others = [];
+    if (!(await bringUpView(client, declaration, run))) others.push(declaration.repeats.view);
+    if (!(await bringUpCurrentView(client, declaration, run))) others.push(currentView(declaration));
     await bringUpKeysTable(client, declaration, run);
+    await bringUpAudit(client, run);
+    if (vault) created.push(...(await bringUpVault(client, declaration, run)));
     if (roles === undefined) return created;
     const newRoles = await bringUpRoles(client, declaration, roles, schema);
     return [...created, ...newRoles.map((role) => `role ${role}`)];
   });
-  if (!isOurView) onOtherView?.(declaration.repeats.view);
+  for (const view of others) onOtherView?.(view);
   return created;
 }

@@ -1,22 +1,32 @@
 import { VizardError } from '../errors.ts';
 import type { Run } from './schema-change.ts';
 
+/** Takes from a table that was just made what default privileges have given to everybody but its owner. */
+export async function takeDefaultGrants(run: Run, table: string): Promise<void> {
+  const { rows } = await run(
+    `SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ') AS grantees
+     FROM pg_class, aclexplode(relacl) WHERE oid = $1::regclass AND grantee <> relowner`,
+    [table],
+  );
+  const { grantees } = rows[0] as { grantees: string | null };
+  if (grantees !== null) await run(`REVOKE ALL ON TABLE ${table} FROM ${grantees}`);
+}
+
 /**
- * Gives a table that was just made to the owner of another, and takes what default privileges have given to everybody else:
- * whoever may read the one is to read the other through it.
+ * Gives a table that was just made to the owner of another, and to nobody else a right on it: whoever may read the one is to
+ * read the other through it.
  *
  * @throws VizardError where it can't be given to that owner
  */
 export async function belongOnlyToOwnerOf(run: Run, table: string, other: string): Promise<void> {
+  await takeDefaultGrants(run, table);
   const { rows } = await run(
-    `SELECT (SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ')
-             FROM aclexplode(made.relacl) WHERE grantee <> made.relowner) AS grantees,
-            CASE WHEN other.relowner <> made.relowner THEN quote_ident(pg_get_userbyid(other.relowner)) END AS owner
-     FROM pg_class made, pg_class other WHERE made.oid = $1::regclass AND other.oid = $2::regclass`,
+    `SELECT quote_ident(pg_get_userbyid(other.relowner)) AS owner
+     FROM pg_class made, pg_class other
+     WHERE made.oid = $1::regclass AND other.oid = $2::regclass AND other.relowner <> made.relowner`,
     [table, other],
   );
-  const { grantees, owner } = rows[0] as { grantees: string | null; owner: string | null };
-  if (grantees !== null) await run(`REVOKE ALL ON TABLE ${table} FROM ${grantees}`);
+  const [{ owner } = { owner: null }] = rows as { owner: string }[];
   if (owner === null) return;
   await requireOwner(run, other);
   await run(`ALTER TABLE ${table} OWNER TO ${owner}`);

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { VizardError } from '../errors.ts';
 import { DATE_COLUMN, type TableDeclaration } from '../events/declaration.ts';
+import { currentView, isCurrentViewOurs } from './current-view.ts';
 import { isOurs } from './repeats-view.ts';
 import type { Run } from './schema-change.ts';
 import { idempotencyIndex } from './table.ts';
@@ -26,7 +27,7 @@ export async function requireDates({ table }: TableDeclaration, run: Run): Promi
  * @throws VizardError where there is something of that kind
  */
 export async function requireNothingToLose(client: ClientBase, declaration: TableDeclaration): Promise<void> {
-  const { table, repeats } = declaration;
+  const { table } = declaration;
   const { rows } = await client.query<{ thing: string }>(
     `SELECT 'trigger ' || quote_ident(tgname) AS thing FROM pg_trigger WHERE tgrelid = $1::regclass AND NOT tgisinternal
      UNION ALL
@@ -53,11 +54,10 @@ export async function requireNothingToLose(client: ClientBase, declaration: Tabl
        AND EXISTS (SELECT FROM pg_class WHERE oid = objid AND relkind = 'S')
      UNION ALL
      SELECT 'view ' || ev_class::regclass FROM pg_depend JOIN pg_rewrite r ON r.oid = objid
-     WHERE classid = 'pg_rewrite'::regclass AND refobjid = $1::regclass AND ev_class IS DISTINCT FROM to_regclass($3)::oid
+     WHERE classid = 'pg_rewrite'::regclass AND refobjid = $1::regclass AND ev_class <> ALL (SELECT coalesce(to_regclass(own)::oid, 0) FROM unnest($3::text[]) AS own)
      UNION ALL
      SELECT 'inheritance' FROM pg_inherits WHERE $1::regclass IN (inhrelid, inhparent)`,
-    // One of ours is made again; one that somebody changed would lose that.
-    [table, idempotencyIndex(declaration), (await isOurs(client, declaration)) ? repeats.view : null],
+    [table, idempotencyIndex(declaration), await ownViews(client, declaration)],
   );
   const [lost] = rows;
   if (lost !== undefined) {
@@ -65,4 +65,12 @@ export async function requireNothingToLose(client: ClientBase, declaration: Tabl
       `table ${table}: expected nothing on it that is lost when it becomes partitioned, got ${lost.thing}; take it off, and put it on again afterwards`,
     );
   }
+}
+
+/** Those are made again; one that somebody changed would lose that. */
+async function ownViews(client: ClientBase, declaration: TableDeclaration): Promise<string[]> {
+  const views: string[] = [];
+  if (await isOurs(client, declaration)) views.push(declaration.repeats.view);
+  if (await isCurrentViewOurs(client, declaration)) views.push(currentView(declaration));
+  return views;
 }

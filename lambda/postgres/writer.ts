@@ -6,6 +6,7 @@ import type { TableDeclaration } from '../events/declaration.ts';
 import type { EventIdentity } from '../events/parse.ts';
 import type { Log } from '../log.ts';
 import type { KeyProof } from '../masking/key-proof.ts';
+import type { SealerMemory } from '../masking/sealer-memory.ts';
 import type { StorableChunk } from '../masking/table-masker.ts';
 import { createBatchTransactions } from './batch-transactions.ts';
 import type { Database } from './connection.ts';
@@ -34,37 +35,48 @@ export interface Writer {
   /**
    * Writes all rows in one transaction, each exactly once however often it comes.
    *
-   * @param key that the tokens are made with
+   * @param keys proofs of the key that the tokens are made with
    * @throws DatabaseFailure when the database as a whole fails; then nothing is known to be committed
-   * @throws KeysetFailure when the table was written with another key of the same name; then no row is made
+   * @throws KeysetFailure when the table was written with another key of the same name, or layered otherwise; then no row is made
    */
-  write(key: KeyProof, batch: Batch, deadline: Deadline): Promise<WriteReport>;
+  write(keys: readonly KeyProof[], batch: Batch, deadline: Deadline): Promise<WriteReport>;
 }
 
 const MAX_ATTEMPTS = 4;
 /** Longest wait before the second attempt; it doubles with each further one. Milliseconds. */
 const BACKOFF = 100;
 
-export function createWriter(declaration: TableDeclaration, database: Database, log: Log): Writer {
+/** @param memory of what is in the vault, where values are sealed */
+export function createWriter(
+  declaration: TableDeclaration,
+  database: Database,
+  log: Log,
+  memory?: SealerMemory,
+): Writer {
   const index = idempotencyIndex(declaration);
-  const transactions = createBatchTransactions(declaration);
-  const checkKey = createKeyCheck(declaration);
+  const transactions = createBatchTransactions(declaration, memory);
+  const checkKeys = createKeyCheck(declaration);
 
   /** Work on a connection, and before it the check of the key: no attempt sends a row without. */
-  function useWithKey<T>(
-    key: KeyProof,
+  function useWithKeys<T>(
+    keys: readonly KeyProof[],
     deadline: Deadline,
     work: (client: PoolClient) => Promise<T>,
   ): Promise<T> {
     return database.use(deadline, async (client) => {
-      await checkKey(client, key, deadline);
+      memory?.connected(client);
+      await checkKeys(client, keys, deadline);
       return work(client);
     });
   }
 
   /** The first attempt: COPY, and on the same connection what takes its place where it can't take a row. */
-  function firstAttempt(key: KeyProof, pending: Pending, deadline: Deadline): Promise<WriteReport> {
-    return useWithKey(key, deadline, async (client) => {
+  function firstAttempt(
+    keys: readonly KeyProof[],
+    pending: Pending,
+    deadline: Deadline,
+  ): Promise<WriteReport> {
+    return useWithKeys(keys, deadline, async (client) => {
       const { redelivered, chunks, count } = pending;
       if (redelivered.length > 0) pending.stored = await transactions.find(client, redelivered, deadline);
       return transactions
@@ -83,15 +95,23 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
   }
 
   /** Every later attempt: a lost connection may have committed, so only the idempotent INSERT may follow. */
-  function nextAttempt(key: KeyProof, rows: SortedRows, deadline: Deadline): Promise<WriteReport> {
-    return useWithKey(key, deadline, (client) => transactions.insert(client, rows, deadline));
+  function nextAttempt(
+    keys: readonly KeyProof[],
+    rows: SortedRows,
+    deadline: Deadline,
+  ): Promise<WriteReport> {
+    return useWithKeys(keys, deadline, (client) => transactions.insert(client, rows, deadline));
   }
 
   /** Half the rows take half the time; a half that is still too slow comes again another time. */
-  async function inHalves(key: KeyProof, rows: SortedRows, deadline: Deadline): Promise<WriteReport> {
+  async function inHalves(
+    keys: readonly KeyProof[],
+    rows: SortedRows,
+    deadline: Deadline,
+  ): Promise<WriteReport> {
     const parts: WriteReport[] = [];
     for (const half of divide(rows, 2)) {
-      const part = await nextAttempt(key, half, deadline).catch((error: unknown) => {
+      const part = await nextAttempt(keys, half, deadline).catch((error: unknown) => {
         if (error instanceof KeysetFailure) throw error;
         log.warn('half a batch failed', { code: errorCode(error) });
         return retryAll([half], unreachableBy(classify(error, index), error));
@@ -101,23 +121,29 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
     return parts.reduce(merge);
   }
 
-  async function writePending(key: KeyProof, pending: Pending, deadline: Deadline): Promise<WriteReport> {
+  async function writePending(
+    keys: readonly KeyProof[],
+    pending: Pending,
+    deadline: Deadline,
+  ): Promise<WriteReport> {
     const { chunks } = pending;
     let unreachable: string | undefined;
     for (let attempt = 1; ; attempt++) {
       if (deadline.remaining() === 0) return retryAll([...chunks], unreachable);
       try {
         return await (attempt === 1
-          ? firstAttempt(key, pending, deadline)
-          : nextAttempt(key, sortRows([...chunks]), deadline));
+          ? firstAttempt(keys, pending, deadline)
+          : nextAttempt(keys, sortRows([...chunks]), deadline));
       } catch (error) {
         if (!isDatabaseFault(error) || pending.failed) throw error;
+        // Rows of the next attempt are made before it has a connection, which may lead to another database.
+        memory?.clear();
         // The statement is sent before the first row is known, and where there is none nothing has failed.
         if ([...chunks].every(({ events }) => events.length === 0)) return report({});
         const failure = classify(error, index);
         log.warn('write failed', { code: errorCode(error), attempt });
         unreachable = unreachableBy(failure, error);
-        if (failure === 'slow') return inHalves(key, sortRows([...chunks]), deadline);
+        if (failure === 'slow') return inHalves(keys, sortRows([...chunks]), deadline);
         if (deadline.remaining() === 0) continue;
         if (attempt === MAX_ATTEMPTS || !isWorthRetrying(failure, attempt)) {
           if (failure === 'contention') return retryAll([...chunks]);
@@ -129,7 +155,7 @@ export function createWriter(declaration: TableDeclaration, database: Database, 
   }
 
   return {
-    write: (key, batch, deadline) => writePending(key, pendingOf(batch), deadline),
+    write: (keys, batch, deadline) => writePending(keys, pendingOf(batch), deadline),
   };
 }
 

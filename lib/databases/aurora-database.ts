@@ -1,5 +1,6 @@
 import { Duration, Names, RemovalPolicy } from 'aws-cdk-lib';
 import { Port, SubnetType } from 'aws-cdk-lib/aws-ec2';
+import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import {
@@ -97,8 +98,12 @@ export class AuroraDatabase extends Construct implements IngestDatabase {
   }
 
   grantWrite(ingest: ServiceFunction): void {
-    this.cluster.grantConnect(ingest.role, ROLES.writer);
+    this.grantConnect(ingest.role, ROLES.writer);
     ingest.addEnvironment({ ...this.address(), [ENV.databaseUser]: ROLES.writer });
+  }
+
+  grantConnect(grantee: IGrantable, role: string): void {
+    this.cluster.grantConnect(grantee, role);
   }
 
   private address(): Record<string, string> {

@@ -1,6 +1,6 @@
 import { Stack } from 'aws-cdk-lib';
 import { type IVpc, Port, SecurityGroup, SubnetType } from 'aws-cdk-lib/aws-ec2';
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
@@ -63,25 +63,23 @@ export class ExistingDatabase extends Construct implements IngestDatabase {
   /** Host and name come from the migration, which is the only one to read the secret. */
   grantWrite(ingest: ServiceFunction, schema: SchemaMigration): void {
     const { host, port, database } = schema;
-    const { encryptionKey } = this.props;
-    this.resource ??= new DatabaseResourceId(schema, 'ResourceId', { host, encryptionKey });
-    const { resourceId } = this.resource;
-    ingest.role.addToPolicy(
-      new PolicyStatement({
-        actions: ['rds-db:connect'],
-        resources: [
-          Stack.of(this).formatArn({
-            service: 'rds-db',
-            resource: `dbuser:${resourceId}/${ROLES.writer}`,
-          }),
-        ],
-      }),
-    );
+    this.grantConnect(ingest.role, ROLES.writer, schema);
     ingest.addEnvironment({
       [ENV.databaseHost]: host,
       [ENV.databasePort]: port,
       [ENV.databaseName]: database,
       [ENV.databaseUser]: ROLES.writer,
+    });
+  }
+
+  grantConnect(grantee: IGrantable, role: string, schema: SchemaMigration): void {
+    const { encryptionKey } = this.props;
+    this.resource ??= new DatabaseResourceId(schema, 'ResourceId', { host: schema.host, encryptionKey });
+    const resource = `dbuser:${this.resource.resourceId}/${role}`;
+    Grant.addToPrincipal({
+      grantee,
+      actions: ['rds-db:connect'],
+      resourceArns: [Stack.of(this).formatArn({ service: 'rds-db', resource })],
     });
   }
 }

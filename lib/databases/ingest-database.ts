@@ -1,3 +1,4 @@
+import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { SchemaMigration } from '../schema-migration.ts';
 import type { Placement, ServiceFunction } from '../service-function.ts';
 
@@ -15,4 +16,10 @@ export interface IngestDatabase {
    * @param schema the migration, which makes that role and knows where the database is
    */
   grantWrite(ingest: ServiceFunction, schema: SchemaMigration): void;
+  /**
+   * Lets somebody log in as a role of the database, where IAM has a say in that.
+   *
+   * @param schema the migration, which makes the role
+   */
+  grantConnect(grantee: IGrantable, role: string, schema: SchemaMigration): void;
 }

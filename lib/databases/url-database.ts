@@ -23,4 +23,7 @@ export class UrlDatabase implements IngestDatabase {
   grantWrite(ingest: ServiceFunction): void {
     ingest.addEnvironment({ [ENV.databaseUrl]: this.url });
   }
+
+  /** Who may log in is in the URL. */
+  grantConnect(): void {}
 }

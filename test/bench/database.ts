@@ -2,7 +2,7 @@ import type { SQSRecord } from 'aws-lambda';
 import { Client, type ClientBase } from 'pg';
 import { VizardError } from '../../lambda/errors.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { createFunction, type IngestFunction } from '../../lambda/function.ts';
+import { createFunction, type IngestFunction, type Resources } from '../../lambda/function.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import type { Login } from '../../lambda/postgres/connection.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
@@ -19,21 +19,22 @@ export interface Handler {
 
 const MILLISECONDS_AN_INVOCATION = 60_000;
 
-/** The function as it is deployed, but for its log, which says nothing. */
-export function openFunction(databaseUrl: string): IngestFunction {
+/** The function as it is deployed, but for its log, which says nothing. @param changes of what it works with */
+export function openFunction(databaseUrl: string, changes: Partial<Resources> = {}): IngestFunction {
   return createFunction(
     loginEvents,
     {
       login: { kind: 'url', url: databaseUrl },
       keyset: () => Promise.resolve(keyset),
       masking: 'recoverable',
+      ...changes,
     },
     { info() {}, warn() {}, error() {} },
   );
 }
 
-export function openHandler(databaseUrl: string): Handler {
-  const { handler, close } = openFunction(databaseUrl);
+export function openHandler(databaseUrl: string, changes: Partial<Resources> = {}): Handler {
+  const { handler, close } = openFunction(databaseUrl, changes);
   const context = { getRemainingTimeInMillis: () => MILLISECONDS_AN_INVOCATION };
   return {
     async invoke(batch, failures = 0) {

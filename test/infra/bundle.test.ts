@@ -18,6 +18,7 @@ const NAMES = [
   'IngestProbeFunction',
   'IngestSchemaFunction',
   'IngestSchemaResourceIdFunction',
+  'RecoveryKeyPublicKeyFunction',
   'RetentionFunction',
 ];
 
@@ -39,7 +40,7 @@ describe('the bundle', () => {
 
   beforeAll(() => {
     assembly = mkdtempSync(join(tmpdir(), 'vizard-bundle-'));
-    const { app, stack } = bundledDeployment(MODES.existing, assembly);
+    const { app, stack } = bundledDeployment({ ...MODES.existing, recovery: 'sealed' }, assembly);
     app.synth();
     for (const [id, { Properties }] of Object.entries(
       resources(templateOf(stack), 'AWS::Lambda::Function'),

@@ -1,12 +1,31 @@
 import { spawnSync } from 'node:child_process';
-import { describe, expect, it } from 'vitest';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { ContextError, parseContext } from '../../lib/context.ts';
 import { CONTEXT_KEYS, defaultOf, KEYS, type Name } from '../../lib/context-keys.ts';
-import { MODES } from './deployments.ts';
+import { MODES, PUBLIC_KEY_FILE } from './deployments.ts';
 
 const SECRET = 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:keyset-AbCdEf';
 const QUEUE = 'arn:aws:sqs:eu-west-1:111122223333:logins';
 const KEY = 'arn:aws:kms:eu-west-1:111122223333:key/0123-4567';
+
+const directory = mkdtempSync(join(tmpdir(), 'vizard-context-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const spki = { format: 'pem', type: 'spki' } as const;
+const rsa = (modulusLength: number) => generateKeyPairSync('rsa', { modulusLength });
+/** Files that are not the public half of a recovery key. */
+const NO_PUBLIC_KEYS = {
+  'one that is too short': rsa(2048).publicKey.export(spki),
+  'the private half': rsa(3072).privateKey.export({ format: 'pem', type: 'pkcs8' }),
+  'one that only signs': generateKeyPairSync('rsa-pss', { modulusLength: 3072 }).publicKey.export(spki),
+  'one that is not RSA': generateKeyPairSync('x25519').publicKey.export(spki),
+  'a part of one': readFileSync(PUBLIC_KEY_FILE, 'utf8').slice(0, 300),
+  nothing: '',
+};
 
 describe('context', () => {
   it('without a word means a new database, queue and keyset, with the documented defaults', () => {
@@ -16,6 +35,8 @@ describe('context', () => {
       keyset: { kind: 'new' },
       alarmEmail: undefined,
       masking: 'recoverable',
+      recovery: { kind: 'open' },
+      ipNetwork: false,
       retentionDays: undefined,
       batchSize: 10_000,
       batchingWindowSeconds: 5,
@@ -63,6 +84,27 @@ describe('context', () => {
       memoryMb: 512,
     });
     expect(Object.isFrozen(settings)).toBe(true);
+  });
+
+  it.each([{}, { masking: 'irreversible' }])(
+    'makes irreversible tokens where recovery is sealed: %j',
+    (context) => {
+      expect(parseContext({ ...context, recovery: 'sealed' })).toMatchObject({
+        masking: 'irreversible',
+        recovery: { kind: 'sealed', publicKey: undefined },
+      });
+    },
+  );
+
+  it.each(Object.entries(NO_PUBLIC_KEYS))('takes %s for no recovery key', (_name, contents) => {
+    const file = join(directory, 'key.pem');
+    writeFileSync(file, contents);
+
+    expect(() => parseContext({ recovery: 'sealed', recoveryPublicKey: file })).toThrow(
+      new ContextError(
+        `recoveryPublicKey: expected a PEM file with an RSA public key of 3072 bits or more, got "${file}"`,
+      ),
+    );
   });
 
   it("leaves the CDK's own keys alone", () => {
@@ -119,6 +161,20 @@ describe('context', () => {
     [{ maxAcu: 1, maxConcurrency: 151 }, 'maxConcurrency: expected at most 150 with maxAcu=1, got 151'],
     [{ ...MODES.existing, databaseHost: 'localhost' }, 'databaseHost: expected a host name of RDS'],
     [{ databaseHost: 'x' }, 'databaseHost: expected only with database=existing'],
+    [
+      { recovery: 'sealed', masking: 'recoverable' },
+      'masking: expected irreversible with recovery=sealed, got "recoverable"',
+    ],
+    [{ recovery: 'closed' }, 'recovery: expected open, sealed, got "closed"'],
+    [
+      { recoveryPublicKey: PUBLIC_KEY_FILE },
+      'recoveryPublicKey: expected only with recovery=sealed, got recovery=open',
+    ],
+    [
+      { recovery: 'sealed', recoveryPublicKey: 'nowhere.pem' },
+      'recoveryPublicKey: expected a PEM file with an RSA public key of 3072 bits or more, got "nowhere.pem"',
+    ],
+    [{ ipNetwork: 'true' }, 'ipNetwork: expected off, on, got "true"'],
     [{ memoryMb: 10_241 }, 'memoryMb: expected 128 to 10240, got "10241"'],
   ])('%j is refused in one line', (context, line) => {
     expect(() => parseContext(context)).toThrow(ContextError);

@@ -20,6 +20,15 @@ export const MODES = {
   url: { database: 'url', databaseUrl: 'postgres://postgres:postgres@localhost:5432/postgres' },
 } as const satisfies Record<string, Record<string, string>>;
 
+/** Every deployment of which the template is looked at as a whole. */
+export const DEPLOYMENTS: Readonly<Record<string, Record<string, string>>> = {
+  ...MODES,
+  sealed: { ...MODES.url, recovery: 'sealed', ipNetwork: 'on' },
+};
+
+/** The public half of a recovery key, as somebody keeps it who keeps the private one elsewhere. */
+export const PUBLIC_KEY_FILE = new URL('public-key.pem', import.meta.url).pathname;
+
 const ACCOUNT = '111122223333';
 const REGION = 'eu-west-1';
 

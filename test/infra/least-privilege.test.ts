@@ -1,28 +1,7 @@
 import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { MODE_NAMES, MODES, type Mode, resources, type Statement, template } from './deployments.ts';
-
-/** Every statement of every policy of a role, one line an action: `Allow sqs:ReceiveMessage Queue.Arn`. */
-function permissions(stack: Template, role: string): string[] {
-  const [roleId, { Properties }] = Object.entries(resources(stack, 'AWS::IAM::Role')).find(([id]) =>
-    id.startsWith(role),
-  )!;
-  expect(Properties.ManagedPolicyArns, 'managed policies').toBeUndefined();
-  expect(Properties.Policies, 'inline policies').toBeUndefined();
-  const policies = Object.values(resources(stack, 'AWS::IAM::Policy')).filter(({ Properties: { Roles } }) =>
-    Roles.some(({ Ref }) => Ref === roleId),
-  );
-  return policies
-    .flatMap(({ Properties: { PolicyDocument } }) => PolicyDocument.Statement)
-    .flatMap(({ Effect, Action, Resource, Condition }) =>
-      [Action].flat().flatMap((action) =>
-        [Resource].flat().map((where) => {
-          return `${Effect} ${action} ${place(where)}${conditionOf(Condition)}`;
-        }),
-      ),
-    )
-    .toSorted();
-}
+import { MODE_NAMES, MODES, type Mode, resources, template } from './deployments.ts';
+import { managedPermissions, managedPolicies, permissions } from './permissions.ts';
 
 /** Names of the policies by which somebody reads the administrator's secret. */
 function readersOfAdministrator(stack: Template): string[] {
@@ -30,37 +9,6 @@ function readersOfAdministrator(stack: Template): string[] {
     /MasterUserSecret|secret:logins/.test(JSON.stringify(Properties)),
   );
   return readers.map(([id]) => id.replace(/[0-9A-F]{8}$/, '')).toSorted();
-}
-
-/** Names of the policies of AWS's own that a role has, and nothing else. */
-function managedPolicies(stack: Template, role: string): string[] {
-  const { ManagedPolicyArns, Policies } = resources(stack, 'AWS::IAM::Role')[role]!.Properties;
-  expect(Policies).toBeUndefined();
-  return (ManagedPolicyArns as unknown[]).map((arn) => place(arn).replace(/^.*\//, ''));
-}
-
-/** ` if lambda:SourceFunctionArn=IngestFunction.Arn` */
-function conditionOf(condition: Statement['Condition']): string {
-  const tests = Object.values(condition ?? {}).flatMap((operands) => Object.entries(operands));
-  return tests.map(([key, value]) => ` if ${key}=${place(value)}`).join('');
-}
-
-/** A resource as a person would name it. */
-function place(resource: unknown): string {
-  if (typeof resource === 'string') return resource;
-  const {
-    Ref,
-    'Fn::GetAtt': attribute,
-    'Fn::Join': join,
-  } = resource as {
-    Ref?: string;
-    'Fn::GetAtt'?: [string, string];
-    'Fn::Join'?: [string, unknown[]];
-  };
-  const name = (id: string) => id.replace(/[0-9A-F]{8}$/, '');
-  if (Ref) return name(Ref);
-  if (attribute) return `${name(attribute[0])}.${attribute[1]}`;
-  return join![1].map(place).join('');
 }
 
 const NETWORK = [
@@ -83,17 +31,19 @@ const LOGS_AND_TRACES = (logs: string) => [
   'Allow xray:PutTraceSegments *',
 ];
 
-const writer = (mode: Mode) => {
+/** Logging in as a role of the database; where a URL is given it says who. */
+const connect = (mode: Mode, role: string) => {
   const resource =
     mode === 'aurora' ? 'DatabaseCluster.DBClusterResourceId' : 'IngestSchemaResourceIdFound.ResourceId';
-  return `${here(mode, 'rds-db')}:dbuser:${resource}/vizard_writer`;
+  return mode === 'url' ? [] : [`Allow rds-db:connect ${here(mode, 'rds-db')}:dbuser:${resource}/${role}`];
 };
 
 /** What it takes to mask an event and to store it. */
 const write = (mode: Mode, name: string) => [
   'Allow secretsmanager:GetSecretValue KeysetSecret',
   'Allow kms:Decrypt Key.Arn',
-  ...(mode === 'url' ? [] : [`Allow rds-db:connect ${writer(mode)}`, ...inVpc(`${name}Function`)]),
+  ...connect(mode, 'vizard_writer'),
+  ...(mode === 'url' ? [] : inVpc(`${name}Function`)),
   ...LOGS_AND_TRACES(`${name}Logs`),
 ];
 
@@ -102,6 +52,9 @@ const here = (mode: Mode, service: string) =>
   mode === 'existing'
     ? `arn:aws:${service}:eu-west-1:111122223333`
     : `arn:AWS::Partition:${service}:AWS::Region:AWS::AccountId`;
+
+const throughSecretsManager = (mode: Mode) =>
+  ` if kms:ViaService=secretsmanager.${mode === 'existing' ? 'eu-west-1' : 'AWS::Region'}.amazonaws.com`;
 
 const ADMINISTRATOR: Record<Mode, string[]> = {
   aurora: [
@@ -212,6 +165,39 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
 
     expect(permissions(kept, 'RetentionRole')).toEqual(administer(mode, 'Retention'));
     expect(readersOfAdministrator(kept)).toHaveLength(mode === 'url' ? 0 : 2);
+  });
+
+  it('whoever recovers may read the keyset, use its key through Secrets Manager only, and log in to recover', () => {
+    expect(managedPermissions(stack, 'RecoveryPolicy')).toEqual(
+      [
+        'Allow secretsmanager:GetSecretValue KeysetSecret',
+        `Allow kms:Decrypt Key.Arn${throughSecretsManager(mode)}`,
+        ...connect(mode, 'vizard_recovery'),
+      ].toSorted(),
+    );
+  });
+
+  it('whoever keeps the keys may replace the keyset as well, and logs in as another', () => {
+    expect(managedPermissions(stack, 'CustodianPolicy')).toEqual(
+      [
+        'Allow secretsmanager:DescribeSecret KeysetSecret',
+        'Allow secretsmanager:GetSecretValue KeysetSecret',
+        'Allow secretsmanager:PutSecretValue KeysetSecret',
+        `Allow kms:Decrypt Key.Arn${throughSecretsManager(mode)}`,
+        `Allow kms:GenerateDataKey Key.Arn${throughSecretsManager(mode)}`,
+        ...connect(mode, 'vizard_custodian'),
+      ].toSorted(),
+    );
+  });
+
+  it('there are no other policies, and no role of the stack may replace the keyset', () => {
+    const policies = resources(stack, 'AWS::IAM::ManagedPolicy');
+
+    expect(Object.keys(policies).map((id) => id.replace(/[0-9A-F]{8}$/, ''))).toEqual([
+      'RecoveryPolicy',
+      'CustodianPolicy',
+    ]);
+    expect(JSON.stringify(resources(stack, 'AWS::IAM::Policy'))).not.toContain('PutSecretValue');
   });
 
   it('no other role may do more than it has to', () => {

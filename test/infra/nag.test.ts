@@ -1,11 +1,11 @@
 import { Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks, NIST80053R5Checks } from 'cdk-nag';
 import { describe, expect, it } from 'vitest';
-import { deployment, MODE_NAMES, MODES } from './deployments.ts';
+import { DEPLOYMENTS, deployment } from './deployments.ts';
 
 describe('cdk-nag has no finding that nobody gave a reason for', () => {
-  it.each(MODE_NAMES)('%s', (mode) => {
-    const { app } = deployment(MODES[mode]);
+  it.each(Object.entries(DEPLOYMENTS))('%s', (_name, context) => {
+    const { app } = deployment(context);
     Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new NIST80053R5Checks(app));
 
     expect(() => app.synth()).not.toThrow();

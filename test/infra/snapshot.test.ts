@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MODE_NAMES, MODES, template } from './deployments.ts';
+import { DEPLOYMENTS, template } from './deployments.ts';
 
 /** Hashes of code change with every line of it. */
 function withoutHashes(json: unknown): unknown {
@@ -10,9 +10,9 @@ function withoutHashes(json: unknown): unknown {
 }
 
 describe('the template', () => {
-  it.each(MODE_NAMES)('with database=%s', async (mode) => {
-    const json = JSON.stringify(withoutHashes(template(MODES[mode]).toJSON()), undefined, 2);
+  it.each(Object.entries(DEPLOYMENTS))('of %s', async (name, context) => {
+    const json = JSON.stringify(withoutHashes(template(context).toJSON()), undefined, 2);
 
-    await expect(`${json}\n`).toMatchFileSnapshot(`snapshots/${mode}.json`);
+    await expect(`${json}\n`).toMatchFileSnapshot(`snapshots/${name}.json`);
   });
 });

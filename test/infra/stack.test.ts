@@ -162,6 +162,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
     expect(Object.keys(stack.findOutputs('*')).toSorted()).toEqual([
       'BreakerFunctionName',
       'BreakerMemory',
+      'CustodianPolicyArn',
       ...(mode === 'aurora' ? ['DatabaseCluster'] : []),
       'DeadLetterQueueArn',
       'DeadLetterQueueUrl',
@@ -173,6 +174,7 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
       'ProbeFunctionName',
       'QueueArn',
       'QueueUrl',
+      'RecoveryPolicyArn',
       ...(mode === 'existing' ? ['RetentionFunctionName'] : []),
       'TopicArn',
     ]);

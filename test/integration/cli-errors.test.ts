@@ -41,6 +41,16 @@ describe('what cannot be done', () => {
       ['send', '/dev/null', '--queue-url', 'http://127.0.0.1:1/0/q', '--data-dir', 'data'],
       '--queue-url and --data-dir exclude each other',
     ],
+    [['lookup', '--reason', 'x', '--ipp=secret'], "unknown option '--ipp'"],
+    [['lookup', '--reason', 'x', 'secret'], 'Expected 0 arguments but got 1'],
+    [['audit', 'verify', '--head', 'x'], 'Expected 64 characters 0-9 a-f'],
+    [['audit', 'list'], 'or set DATABASE_URL'],
+    [
+      ['audit', 'list', '--database-url', 'postgres://u:secret@127.0.0.1:1/db'],
+      '(ECONNREFUSED); check --database-url',
+    ],
+    [['recover', '--reason', 'x', 'y', '--data-dir', '/nowhere'], 'no database is kept in /nowhere'],
+    [['erase', '--reason', 'x', '--ip', '192.0.2.1'], 'expected a terminal to ask on, got none'],
     [['show'], 'no running instance found'],
     [['show', '--limit', 'x'], 'Expected a whole number'],
     [['show', '--data-dir', '/nowhere'], 'no database is kept in /nowhere'],
@@ -66,13 +76,14 @@ describe('what cannot be done', () => {
     expect(stderr).not.toContain('secret');
   });
 
-  it.each([['--help'], ['run', '--help'], ['send', '--help'], ['show', '--help']].map((args) => [args]))(
-    '%j shows what there is',
-    async (args) => {
-      const { exitCode, stdout } = await createCli().run(args);
+  it.each(
+    [[], ['run'], ['send'], ['show'], ['recover'], ['lookup'], ['erase'], ['audit'], ['audit', 'verify']].map(
+      (args) => [[...args, '--help']],
+    ),
+  )('%j shows what there is', async (args) => {
+    const { exitCode, stdout } = await createCli().run(args);
 
-      expect(exitCode).toBe(0);
-      expect(stdout).toMatch(/^Usage: vizard/);
-    },
-  );
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^Usage: vizard/);
+  });
 });

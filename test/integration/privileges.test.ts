@@ -10,7 +10,7 @@ const { writer, reader } = roles;
 const group = `group_of_${writer}`;
 
 beforeAll(async () => {
-  await migrate(database.client, loginEvents, { roles });
+  await migrate(database.client, loginEvents, { roles, vault: true });
 });
 
 /** What the migration says after these statements, which it takes back because it fails. */
@@ -42,6 +42,13 @@ describe('the migration refuses a right that the roles have by another way', () 
     ['DELETE', 'table user_logins_keys', writer],
     ['SELECT', 'table user_logins_keys', reader],
     ['INSERT (proof)', 'table user_logins_keys', reader],
+    ['SELECT', 'view user_logins_current', writer],
+    ['SELECT (current)', 'table user_logins_aliases', writer],
+    ['SELECT', 'table user_logins_vault', writer],
+    ['SELECT (sealed_key)', 'table user_logins_vault_keys', writer],
+    ['INSERT', 'table user_logins_rekeys', writer],
+    ['DELETE', 'table pii_audit', writer],
+    ['UPDATE (reason)', 'table pii_audit', writer],
     ['CREATE', 'schema public', writer],
   ])('%s on %s, as everybody', async (privilege, object, role) => {
     const name = object.replace('view', 'table');
@@ -62,14 +69,36 @@ describe('the migration refuses a right that the roles have by another way', () 
     );
   });
 
-  it.each(['table user_logins', 'table user_logins_keys', 'view user_login_repeats', 'schema public'])(
-    'as the owner of %s',
-    async (object) => {
-      expect(await complaint(`ALTER ${object} OWNER TO ${reader}`)).toBe(
-        `role ${reader}: expected not to own ${object}, got its owner; run ALTER ${object} OWNER TO another role`,
-      );
-    },
-  );
+  it.each([
+    'table user_logins',
+    'table user_logins_keys',
+    'table user_logins_vault',
+    'table pii_audit',
+    'view user_login_repeats',
+    'view user_logins_current',
+    'schema public',
+  ])('as the owner of %s', async (object) => {
+    expect(await complaint(`ALTER ${object} OWNER TO ${reader}`)).toBe(
+      `role ${reader}: expected not to own ${object}, got its owner; run ALTER ${object} OWNER TO another role`,
+    );
+  });
+
+  it.each([
+    ['reader', 'table user_logins_aliases', 'SELECT'],
+    ['recovery', 'table user_logins_vault', 'DELETE'],
+    ['custodian', 'table user_logins', 'UPDATE (user_id)'],
+    ['custodian', 'table user_logins_vault_keys', 'SELECT'],
+  ] as const)('the %s on %s, granted by another role', async (kind, object, privilege) => {
+    const name = object.replace('table ', '');
+    const message = await complaint(
+      `CREATE ROLE ${group}; GRANT ALL ON ${name} TO ${group} WITH GRANT OPTION;
+       SET ROLE ${group}; GRANT ${privilege} ON ${name} TO ${roles[kind]}; RESET ROLE`,
+    );
+
+    expect(message).toBe(
+      `role ${roles[kind]}: expected no right to ${privilege} on ${object}, got one that another role granted; revoke it as that role`,
+    );
+  });
 
   it('as granted by another role', async () => {
     const message = await complaint(
@@ -111,9 +140,23 @@ describe('the migration refuses to call it done', () => {
     );
   });
 
-  it('where the view may not read the table', async () => {
-    const message = await complaint(`CREATE ROLE ${group}; ALTER VIEW user_login_repeats OWNER TO ${group}`);
+  it.each(['user_login_repeats', 'user_logins_current'])(
+    'where the view %s may not read the table',
+    async (view) => {
+      const message = await complaint(
+        `CREATE ROLE ${group}; GRANT SELECT ON user_logins_aliases TO ${group}; ALTER VIEW ${view} OWNER TO ${group}`,
+      );
 
-    expect(message).toMatch(`role ${group}: expected the right to SELECT on table user_logins, got none`);
+      expect(message).toMatch(`role ${group}: expected the right to SELECT on table user_logins, got none`);
+    },
+  );
+
+  it('where the view may not read the aliases', async () => {
+    const message = await complaint(`CREATE ROLE ${group}; GRANT SELECT ON user_logins TO ${group};
+      ALTER VIEW user_logins_current OWNER TO ${group}`);
+
+    expect(message).toMatch(
+      `role ${group}: expected the right to SELECT on table user_logins_aliases, got none`,
+    );
   });
 });

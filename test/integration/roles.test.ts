@@ -14,12 +14,12 @@ import { tlsLogin } from '../support/tls.ts';
 const database = useDatabase();
 const createFunction = useFunctions();
 const roles = uniqueRoles();
-const { writer, reader } = roles;
+const { writer, reader, recovery, custodian } = roles;
 
 const PASSWORD = 'stands-for-a-token';
 
 beforeAll(async () => {
-  await migrate(database.client, loginEvents, { roles });
+  await migrate(database.client, loginEvents, { roles, vault: true });
   // Without IAM authentication it takes a password to log in.
   await database.client.query(
     `ALTER ROLE ${writer} PASSWORD '${PASSWORD}'; ALTER ROLE ${reader} PASSWORD '${PASSWORD}'`,
@@ -164,19 +164,47 @@ async function refusal(user: string, sql: string): Promise<unknown> {
   return 'code' in result ? result : { done: result.command };
 }
 
-const EXACTLY = [
-  `${reader}: SELECT user_login_repeats`,
-  `${reader}: SELECT user_logins`,
-  `${reader}: USAGE schema public`,
-  `${reader}: rds_iam`,
-  `${writer}: INSERT user_logins`,
-  `${writer}: INSERT user_logins_keys`,
-  `${writer}: SELECT user_logins.create_date`,
-  `${writer}: SELECT user_logins.event_id`,
-  `${writer}: SELECT user_logins_keys`,
-  `${writer}: USAGE schema public`,
-  `${writer}: rds_iam`,
-].toSorted();
+const READ_CHANGE = (table: string) =>
+  ['SELECT', 'INSERT', 'UPDATE', 'DELETE'].map((privilege) => `${privilege} ${table}`);
+
+const EXACTLY = Object.entries({
+  [writer]: [
+    'INSERT user_logins',
+    'SELECT user_logins.create_date',
+    'SELECT user_logins.event_id',
+    'INSERT user_logins_keys',
+    'SELECT user_logins_keys',
+    'INSERT user_logins_vault',
+    'INSERT user_logins_vault_keys',
+  ],
+  [reader]: ['SELECT user_logins', 'SELECT user_login_repeats', 'SELECT user_logins_current'],
+  [recovery]: [
+    'SELECT user_logins',
+    'SELECT user_login_repeats',
+    'SELECT user_logins_current',
+    'SELECT user_logins_aliases',
+    'SELECT user_logins_vault',
+    'SELECT user_logins_vault_keys',
+    'INSERT pii_audit',
+    'SELECT pii_audit',
+  ],
+  [custodian]: [
+    'SELECT user_logins',
+    'UPDATE user_logins.masked_ip',
+    'UPDATE user_logins.masked_device_id',
+    'DELETE user_logins',
+    'SELECT user_login_repeats',
+    'SELECT user_logins_current',
+    'SELECT user_logins_keys',
+    ...['aliases', 'rekeys', 'rekey_groups', 'vault'].flatMap((name) => READ_CHANGE(`user_logins_${name}`)),
+    'INSERT pii_audit',
+    'SELECT pii_audit',
+  ],
+})
+  .flatMap(([role, rights]) =>
+    [...rights, 'USAGE schema public', 'rds_iam'].map((right) => `${role}: ${right}`),
+  )
+  .toSorted();
 
 describe('the migration with roles', () => {
   it('grants exactly this', async () => {
@@ -189,7 +217,7 @@ describe('the migration with roles', () => {
     const first = await migrate(database.client, loginEvents, { roles: fresh });
     const second = await migrate(database.client, loginEvents, { roles: fresh });
 
-    expect(first).toEqual([`role ${fresh.writer}`, `role ${fresh.reader}`]);
+    expect(first).toEqual(Object.values(fresh).map((role) => `role ${role}`));
     expect(second).toEqual([]);
     await migrate(database.client, loginEvents, { roles });
     expect((await grants(database, roles)).toSorted()).toEqual(EXACTLY);
@@ -197,8 +225,9 @@ describe('the migration with roles', () => {
 
   it('takes back what the roles were granted since', async () => {
     await database.client.query(`
-      GRANT ALL ON user_logins, user_login_repeats, user_logins_keys TO ${writer}, ${reader};
+      GRANT ALL ON ALL TABLES IN SCHEMA public TO ${Object.values(roles).join(', ')};
       GRANT SELECT (masked_ip), UPDATE (locale) ON user_logins TO ${writer};
+      GRANT UPDATE (locale) ON user_logins TO ${custodian};
       GRANT ALL ON SCHEMA public TO ${writer}, ${reader};
       ALTER ROLE ${reader} NOLOGIN`);
 

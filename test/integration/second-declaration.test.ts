@@ -19,7 +19,7 @@ const newsletterSignups = {
       column: 'masked_referrer',
       source: ['contact', 'referred_by'],
       type: 'text',
-      mask: { domain: 'email', masking: 'irreversible' },
+      mask: { domain: 'email', policy: 'irreversible' },
       optional: true,
     },
     {

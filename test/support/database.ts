@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Client, type QueryResultRow } from 'pg';
 import { afterAll, beforeAll, beforeEach, inject, vi } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
+import { AUDIT_TABLE } from '../../lambda/postgres/audit-table.ts';
 import { type Login, withClient } from '../../lambda/postgres/connection.ts';
 import { keysTable } from '../../lambda/postgres/keys-table.ts';
 import { databaseUrl, TEMPLATE } from './postgres-server.ts';
@@ -33,7 +34,7 @@ export function useDatabase({ empty = false }: TestDatabaseOptions = {}): TestDa
     await withClient(server, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
     await client.connect();
   });
-  const tables = `${loginEvents.table}, ${keysTable(loginEvents)}`;
+  const tables = `${loginEvents.table}, ${keysTable(loginEvents)}, ${AUDIT_TABLE}`;
   if (!empty) beforeEach(() => client.query(`TRUNCATE ${tables}`).then(() => undefined));
   afterAll(async () => {
     await client.end();

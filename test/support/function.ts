@@ -6,6 +6,7 @@ import { loginEvents } from '../../lambda/events/login-event.ts';
 import { createFunction, type Observer } from '../../lambda/function.ts';
 import type { BatchReport } from '../../lambda/ingest.ts';
 import { type KeysetSource, parseKeyset } from '../../lambda/masking/keyset.ts';
+import type { RecoveryKey } from '../../lambda/masking/sealing.ts';
 import type { Login } from '../../lambda/postgres/connection.ts';
 import { type LogLine, memoryLog } from './log.ts';
 import { KEYSET_JSON } from './records.ts';
@@ -26,6 +27,7 @@ export type FunctionOptions = {
   readonly declaration?: TableDeclaration;
   readonly masking?: Masking;
   readonly keysetSource?: KeysetSource;
+  readonly recoveryKey?: RecoveryKey;
 } & (
   | { readonly databaseUrl: string; readonly login?: never }
   | { readonly login: Login; readonly databaseUrl?: never }
@@ -39,7 +41,7 @@ export function useFunctions(): (options: FunctionOptions) => FunctionUnderTest 
     await Promise.all(opened.splice(0).map((close) => close()));
   });
   return (options) => {
-    const { declaration = loginEvents, masking = 'recoverable' } = options;
+    const { declaration = loginEvents, masking = 'recoverable', recoveryKey } = options;
     const reports: BatchReport[] = [];
     const failures: VizardError[] = [];
     const observer: Observer = {
@@ -49,7 +51,8 @@ export function useFunctions(): (options: FunctionOptions) => FunctionUnderTest 
     const { log, lines } = memoryLog();
     const login = options.login ?? { kind: 'url', url: options.databaseUrl };
     const source = options.keysetSource ?? (() => Promise.resolve(keyset));
-    const { handler, close } = createFunction(declaration, { login, keyset: source, masking }, log, observer);
+    const resources = { login, keyset: source, masking, recoveryKey };
+    const { handler, close } = createFunction(declaration, resources, log, observer);
     opened.push(close);
     return {
       async invoke(records, { milliseconds = 30_000 } = {}) {

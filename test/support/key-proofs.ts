@@ -1,5 +1,5 @@
 import { expect, vi } from 'vitest';
-import type { TableDeclaration } from '../../lambda/events/declaration.ts';
+import { isMasked, type TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
@@ -13,16 +13,24 @@ export const FIRST = JSON.stringify({ primary: 'k1', k1: MATERIAL });
 export const OTHER = JSON.stringify({ primary: 'k1', k1: OTHER_MATERIAL });
 export const ROTATED = JSON.stringify({ primary: 'k2', k1: MATERIAL, k2: OTHER_MATERIAL });
 
+/** The new key layered over the old one, as a promotion writes it. */
+export const LAYERED = JSON.stringify({ ...JSON.parse(ROTATED), 'k2.over': 'k1' });
+
 export const WRONG_KEY =
   'key "k1": expected the one that wrote the table user_logins, got another of the same name; ' +
   'restore the keyset that wrote it, or give the new key a name of its own (wrong_key)';
+export const WRONG_LAYERS =
+  'key "k2": expected the layers of the irreversible tokens in the table user_logins, got others; ' +
+  'restore the keyset that wrote it, with its member "k2.over" and the keys below (wrong_layers)';
 
 export const declaration: TableDeclaration = loginEvents;
 /** Addresses irreversible, device ids as the configuration says. */
 export const mixed: TableDeclaration = {
   ...declaration,
   columns: declaration.columns.map((column) =>
-    column.type === 'address' ? { ...column, mask: { ...column.mask, masking: 'irreversible' } } : column,
+    isMasked(column) && column.type === 'address'
+      ? { ...column, mask: { ...column.mask, policy: 'irreversible' } }
+      : column,
   ),
 };
 export const SCHEMES = [

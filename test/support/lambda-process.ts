@@ -33,7 +33,15 @@ export interface LambdaProcess {
 }
 
 /** The files of lambda/ that Lambda starts, or a file of a test's own that exports a handler as they do. */
-export type EntryPoint = 'handler' | 'probe' | 'breaker' | 'migrate' | 'retention' | 'find-database' | URL;
+export type EntryPoint =
+  | 'handler'
+  | 'probe'
+  | 'breaker'
+  | 'migrate'
+  | 'retention'
+  | 'find-database'
+  | 'public-key'
+  | URL;
 
 /**
  * Starts an entry point in a process of its own, as Lambda does: environment in, and what is thrown written out with its

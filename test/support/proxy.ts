@@ -24,15 +24,17 @@ export interface Proxy {
 
 /** A message that the client has sent and the server has not got. */
 export interface HeldMessage {
+  /** It and what has followed it so far, a character for each byte. */
+  text(): string;
   pass(): void;
-  /** Passes it on, and resets the connection when the server has done all that it was told, in place of the answer. */
+  /** Passes it on, and resets the connection when the server has ended its transaction, in place of the answer. */
   loseAnswer(): Promise<void>;
 }
 
 /** The end of a binary COPY, and the message that says so: the server has all rows, but not yet this word to store them. */
 export const END_OF_ROWS = Buffer.from('\xff\xffc\0\0\0\x04', 'latin1');
-/** ReadyForQuery. */
-const READY = Buffer.from('Z\0\0\0\x05', 'latin1');
+/** ReadyForQuery, outside a transaction. */
+const READY = Buffer.from('Z\0\0\0\x05I', 'latin1');
 
 /** Milliseconds between two bytes that drip. */
 const DRIP = 1_000;
@@ -109,7 +111,7 @@ function join(client: Socket, upstream: Socket, behaviour: () => Behaviour, hold
     const [hold] = held === undefined && index >= 0 ? holds.splice(index, 1) : [];
     if (hold !== undefined) {
       held = [];
-      hold.resolve({ pass, loseAnswer });
+      hold.resolve({ pass, loseAnswer, text: () => Buffer.concat(held ?? []).toString('latin1') });
     }
     if (held === undefined) upstream.write(data);
     else held.push(data);

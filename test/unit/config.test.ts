@@ -5,6 +5,7 @@ import {
   parseDatabaseUrl,
   parseMasking,
   readConfig,
+  readFurtherColumns,
   readMigrationDatabase,
   readRegion,
 } from '../../lambda/config.ts';
@@ -40,6 +41,26 @@ describe('readConfig', () => {
   it.each([undefined, '', 'recoverable'])('masks recoverably where MASKING is %j', (masking) => {
     expect(readConfig({ ...GOOD, MASKING: masking }).masking).toBe('recoverable');
   });
+
+  it.each([
+    [undefined, false],
+    ['', false],
+    ['off', false],
+    ['on', true],
+  ])('has logins with a network where IP_NETWORK is %j: %j', (value, ipNetwork) => {
+    expect(readConfig({ ...GOOD, IP_NETWORK: value }).further).toEqual({ ipNetwork });
+    expect(readFurtherColumns({ IP_NETWORK: value })).toEqual({ ipNetwork });
+  });
+
+  it.each(['On', 'true', '1', ' on', 'yes', 'sentinel'])(
+    'names IP_NETWORK and hides it where it is %j',
+    (value) => {
+      const error = errorOf({ ...GOOD, IP_NETWORK: value });
+
+      expect(error).toBeInstanceOf(ConfigError);
+      expect(error.message).toBe(`IP_NETWORK: expected on or off, got ${value.length} other characters`);
+    },
+  );
 
   it('gives a value that nobody can change', () => {
     for (const env of [GOOD, ON_AWS]) {
@@ -158,6 +179,7 @@ describe('a database and a keyset on AWS', () => {
       database: IAM,
       keyset: { kind: 'secret', arn: SECRET_ARN, region: 'eu-central-1' },
       masking: 'recoverable',
+      further: { ipNetwork: false },
     });
   });
 

@@ -11,9 +11,15 @@ interface Import {
 }
 
 /** The files that Lambda starts. */
-const ENTRY_POINTS = ['breaker', 'find-database', 'handler', 'migrate', 'probe', 'retention'].map(
-  (name) => `lambda/${name}.ts`,
-);
+const ENTRY_POINTS = [
+  'breaker',
+  'find-database',
+  'handler',
+  'migrate',
+  'probe',
+  'public-key',
+  'retention',
+].map((name) => `lambda/${name}.ts`);
 
 function importsOf(folder: string): Import[] {
   return globSync(`${folder}/**/*.ts`, { cwd: ROOT }).flatMap((file) => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   isMasked,
+  type Mask,
   type MaskedColumn,
   type Masking,
   type TableDeclaration,
@@ -160,7 +161,7 @@ describe('the scheme', () => {
     { fixed: 'recoverable', configured: 'irreversible', oracle: recoverableToken },
   ] as const)('is $fixed where the declaration says so, whatever the configuration says', (row) => {
     for (const { column, values } of columns) {
-      const fixed = withMask(column, { ...column.mask, masking: row.fixed });
+      const fixed = withMask(column, { domain: column.mask.domain, policy: row.fixed });
       const tokens = columnMasker(keyset, row.configured, fixed)(values(100));
       expect(tokens).toEqual(values(100).map((value) => row.oracle(K1, column, value)));
     }
@@ -314,7 +315,7 @@ describe('unmask', () => {
 
   it('gives nothing for sealed text without padding', () => {
     // An address column of the same domain seals without padding.
-    const unpadded: MaskedColumn = { ...ip, mask: deviceId.mask };
+    const unpadded: MaskedColumn = { ...ip, mask: { domain: deviceId.mask.domain } };
     const tokens = tokensOf('recoverable', unpadded, [fromHex('61'.repeat(16)), fromHex('00'.repeat(16))]);
     expect(unmask(keyset, deviceId, tokens)).toEqual([undefined, undefined]);
   });
@@ -328,7 +329,7 @@ function maskedColumn(name: string): MaskedColumn {
   return column;
 }
 
-function withMask(column: MaskedColumn, mask: MaskedColumn['mask']): MaskedColumn {
+function withMask(column: MaskedColumn, mask: Mask): MaskedColumn {
   return { ...column, mask };
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { isMasked, type TableDeclaration } from '../../../lambda/events/declaration.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
-import type { EventIdentity, ParsedChunk } from '../../../lambda/events/parse.ts';
+import { type EventIdentity, type ParsedChunk, parseBatch } from '../../../lambda/events/parse.ts';
 import { proveKey } from '../../../lambda/masking/key-proof.ts';
 import { parseKeyset } from '../../../lambda/masking/keyset.ts';
 import { tableMasker } from '../../../lambda/masking/table-masker.ts';
-import { KEYSET_JSON } from '../../support/records.ts';
+import { KEYSET_JSON, record } from '../../support/records.ts';
 import { sampleBytes } from './bytes.ts';
 import { irreversibleToken, recoverableToken } from './oracles.ts';
 
@@ -57,7 +57,7 @@ describe('the masker of a table', () => {
     const mixed: TableDeclaration = {
       ...declaration,
       columns: declaration.columns.map((column) =>
-        column.type === 'address' ? { ...column, mask: { domain: 'ip', masking: 'irreversible' } } : column,
+        column.type === 'address' ? { ...column, mask: { domain: 'ip', policy: 'irreversible' } } : column,
       ),
     };
 
@@ -69,10 +69,25 @@ describe('the masker of a table', () => {
     expect(schemes).toEqual(['plain', 'plain', 'h1', 's1', 'plain', 'plain']);
   });
 
-  it('comes with the proof of its key', () => {
-    const { key } = tableMasker(keyset, 'recoverable', declaration);
+  it('makes no tokens of a column that is erased', () => {
+    const erased: TableDeclaration = {
+      ...declaration,
+      columns: declaration.columns.map((column) =>
+        column.type === 'address' ? { ...column, mask: { policy: 'erase' } } : column,
+      ),
+    };
+    const [parsed] = parseBatch(erased, [record()]);
 
-    expect(key).toEqual(proveKey(keyset));
+    const masked = tableMasker(keyset, 'recoverable', erased).mask(parsed!);
+
+    expect(masked.columns[2]).toEqual({ kind: 'plain', values: [null] });
+    expect(masked.columns[3]).toMatchObject({ kind: 'masked' });
+  });
+
+  it('comes with the proof of its key', () => {
+    const { keys } = tableMasker(keyset, 'recoverable', declaration);
+
+    expect(keys).toEqual([proveKey(keyset)]);
   });
 
   it('takes a chunk without events', () => {
@@ -100,6 +115,21 @@ describe('a declaration', () => {
     expect(() => tableMasker(keyset, 'recoverable', declaration)).toThrow(
       'columns a and b: expected one type in domain x, got address and text',
     );
+  });
+
+  it('whose network shares the domain of an address is refused, because it begins with one', () => {
+    const network = { ...address, column: 'n', mask: { domain: 'x', policy: 'network' } } as const;
+
+    for (const columns of [
+      [address, network],
+      [network, address],
+    ]) {
+      expect(() => tableMasker(keyset, 'recoverable', { ...loginEvents, columns })).toThrow(
+        /^columns [an] and [an]: expected one type in domain x, got (address and network|network and address)$/,
+      );
+    }
+    const columns = [network, { ...network, column: 'm' }];
+    expect(() => tableMasker(keyset, 'recoverable', { ...loginEvents, columns })).not.toThrow();
   });
 
   it.each(['', 'a\0b', "x'", 'é'])('whose domain is %j is refused', (domain) => {

@@ -1,0 +1,140 @@
+import { VizardError } from '../../../lambda/errors.ts';
+import { isMasked, type TableDeclaration } from '../../../lambda/events/declaration.ts';
+import { type AuditRow, appendAudit, digestOf } from '../../../lambda/postgres/audit.ts';
+import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
+import { aliasesTable } from '../../../lambda/postgres/rekey/tables.ts';
+import { inTransaction } from '../../../lambda/postgres/transaction.ts';
+import { vaultTable } from '../../../lambda/postgres/vault-tables.ts';
+import type { Asked, Person } from '../../keys/gate.ts';
+import { conditionOf, type Sought } from '../../keys/known-person.ts';
+
+/** Whose rows are to go, who wants it, and how. */
+export interface Erasure {
+  readonly declaration: TableDeclaration;
+  readonly sought: Sought;
+  /** Their masked columns become NULL, and the rows stay. */
+  readonly blank: boolean;
+  readonly person: Person;
+  readonly asked: Pick<Asked, 'columns' | 'kids' | 'tokens'>;
+}
+
+/** Reads the whole table: masked columns have no index. */
+export async function countRows(client: DatabaseClient, { declaration, sought }: Erasure): Promise<number> {
+  const { condition, values } = conditionOf(sought);
+  const { rows } = await client.query<{ rows: string }>(
+    `SELECT count(*) AS rows FROM ${declaration.table} WHERE ${condition}`,
+    values,
+  );
+  return Number(rows[0]!.rows);
+}
+
+/**
+ * Deletes or blanks the rows, and what is kept beside them of their tokens, in one transaction that says so in the audit
+ * trail.
+ *
+ * @param expected how many rows somebody has agreed to. @default - as many as there are
+ * @throws VizardError where there are more or fewer by now, or a rekey is under way; nothing is changed then
+ */
+export async function eraseRows(
+  client: DatabaseClient,
+  erasure: Erasure,
+  expected?: number,
+): Promise<{ readonly rows: number; readonly row: AuditRow }> {
+  const { declaration, person, asked } = erasure;
+  return inTransaction(client, async () => {
+    await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
+    await requireNoRekey(client);
+    const { rows, tokens } = await removeRows(client, erasure);
+    if (expected !== undefined && rows !== expected)
+      throw new VizardError(
+        `expected the ${expected} rows that were counted, got ${rows}: events came or went meanwhile; nothing was changed, run it again`,
+      );
+    await forgetTokens(client, declaration, [...new Set([...asked.tokens, ...tokens])]);
+    const { tokens: sought, ...act } = asked;
+    const row = await appendAudit(client, {
+      ...person,
+      ...act,
+      action: 'erase',
+      count: rows,
+      digest: digestOf(sought),
+    });
+    await client.query('COMMIT');
+    return { rows, row };
+  });
+}
+
+/** It rewrites the tokens by which rows are found here, and holds the lock as long as it runs. */
+async function requireNoRekey(client: DatabaseClient): Promise<void> {
+  const { rows } = await client.query<{ free: boolean }>(
+    `SELECT pg_try_advisory_xact_lock_shared(hashtext('vizard rekey')) AS free`,
+  );
+  if (!rows[0]!.free)
+    throw new VizardError(
+      'a rekey or a change of the keys is under way; nothing was changed: run it again when that has ended',
+    );
+}
+
+/** @returns how many rows there were, and the tokens that stood in them */
+async function removeRows(
+  client: DatabaseClient,
+  { declaration: { table, columns }, sought, blank }: Erasure,
+): Promise<{ readonly rows: number; readonly tokens: readonly string[] }> {
+  const masked = columns.filter(isMasked).map(({ column }) => column);
+  const { condition, values } = conditionOf(sought);
+  const removal = blank ? blankRows(table, masked, condition) : deleteRows(table, masked, condition);
+  const result = await client.query<{ rows: string; tokens: string[] }>(
+    `WITH ${removal}
+     SELECT (SELECT count(*) FROM removed) AS rows,
+            ARRAY(SELECT DISTINCT token FROM removed, unnest(ARRAY[${masked.join(', ')}]) AS token
+                  WHERE token IS NOT NULL) AS tokens`,
+    values,
+  );
+  const { rows, tokens } = result.rows[0]!;
+  return { rows: Number(rows), tokens };
+}
+
+function deleteRows(table: string, masked: readonly string[], condition: string): string {
+  return `removed AS (DELETE FROM ${table} WHERE ${condition} RETURNING ${masked.join(', ')})`;
+}
+
+/** UPDATE returns what is there afterwards, so the rows are read and locked first. */
+function blankRows(table: string, masked: readonly string[], condition: string): string {
+  const blanks = masked.map((column) => `${column} = NULL`).join(', ');
+  const before = masked.map((column) => `found.${column}`).join(', ');
+  return `found AS MATERIALIZED (
+       SELECT tableoid, ctid, ${masked.join(', ')} FROM ${table} WHERE ${condition} FOR UPDATE),
+     removed AS (
+       UPDATE ${table} AS t SET ${blanks} FROM found
+       WHERE (t.tableoid, t.ctid) = (found.tableoid, found.ctid) RETURNING ${before})`;
+}
+
+/**
+ * What is kept of a token beside the table goes with its last row: its alias while keys change, and its sealed value. A row
+ * that stays, of somebody else with the same address, keeps them.
+ */
+async function forgetTokens(
+  client: DatabaseClient,
+  declaration: TableDeclaration,
+  tokens: readonly string[],
+): Promise<void> {
+  const unused = declaration.columns
+    .filter(isMasked)
+    .map(({ column }) => `NOT EXISTS (SELECT FROM ${declaration.table} WHERE ${column} = kept.token)`)
+    .join(' AND ');
+  const kept = [
+    [aliasesTable(declaration), '(token = ANY ($1::text[]) OR current = ANY ($1::text[]))'],
+    [vaultTable(declaration), 'token = ANY ($1::text[])'],
+  ] as const;
+  for (const [relation, isOfTokens] of kept) {
+    if (await isThere(client, relation))
+      await client.query(`DELETE FROM ${relation} AS kept WHERE ${isOfTokens} AND ${unused}`, [tokens]);
+  }
+}
+
+/** There is a vault only where recovery is sealed. */
+async function isThere(client: DatabaseClient, relation: string): Promise<boolean> {
+  const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+    relation,
+  ]);
+  return rows[0]!.there;
+}

@@ -1,0 +1,84 @@
+import { VizardError } from '../../../lambda/errors.ts';
+import { loginEvents } from '../../../lambda/events/login-event.ts';
+import type { AuditRow } from '../../../lambda/postgres/audit.ts';
+import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
+import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
+import { identifyPerson, passGate } from '../../keys/gate.ts';
+import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
+import { readValues, seek, soughtUnder, type ValueOptions } from '../../keys/known-person.ts';
+import { canAsk, confirm } from '../../local/confirm.ts';
+import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
+import { countRows, type Erasure, eraseRows } from './erase-rows.ts';
+
+export type EraseOptions = DatabaseOptions &
+  KeysetOptions &
+  ValueOptions & {
+    readonly reason: string;
+    readonly blank: boolean;
+    readonly dryRun: boolean;
+    readonly yes: boolean;
+    readonly json: boolean;
+  };
+
+/** `vizard erase`: deletes or blanks the rows of a person of whom a value is known. @returns the exit code */
+export async function erase(options: EraseOptions): Promise<number> {
+  const { blank, dryRun, yes } = options;
+  if (!dryRun && !yes && !canAsk())
+    throw new VizardError(
+      'erase deletes for good: expected a terminal to ask on, got none; pass --yes, or --dry-run to count the rows',
+    );
+  const store = findKeyset(options);
+  const person = await identifyPerson(store, options.reason);
+  const values = await readValues(loginEvents, options, person.reason);
+  return withDatabase(options, async (client) => {
+    const keyset = await store.read();
+    const declaration = await findDeclaration(client);
+    const sought = seek(keyset, declaration, values);
+    const erasure: Erasure = { declaration, sought, blank, person, asked: soughtUnder(keyset, sought) };
+    if (yes && !dryRun) return report(options, await eraseRows(client, erasure));
+    return preview(client, erasure, async (counted) => {
+      const nothing = { ...options, dryRun: true };
+      if (dryRun || counted.rows === 0) return report(nothing, counted);
+      process.stderr.write(`${say(blank, counted.rows, declaration.table)}\n`);
+      const answer = await confirm(blank ? 'Empty them?' : 'Delete them?');
+      if (answer.yes) return report(options, await eraseRows(client, erasure, counted.rows));
+      process.stderr.write('nothing was changed\n');
+      if (options.json) report(nothing, counted);
+      return answer.exitCode || 1;
+    });
+  });
+}
+
+interface Outcome {
+  readonly rows: number;
+  readonly row: AuditRow;
+}
+
+/** How many rows somebody has says that they have some: it is looked up, and on record before it is shown. */
+async function preview(
+  client: DatabaseClient,
+  erasure: Erasure,
+  show: (counted: Outcome) => Promise<number> | number,
+): Promise<number> {
+  const rows = await countRows(client, erasure);
+  const asked = { ...erasure.asked, action: 'lookup', count: rows } as const;
+  return passGate(client, erasure.person, asked, (row) => show({ rows, row }));
+}
+
+function report({ json, blank, dryRun }: EraseOptions, { rows, row }: Outcome): number {
+  const done = blank ? 'blanked' : 'erased';
+  const output = { dryRun, [done]: rows, audit: { number: row.number, hash: row.hash } };
+  const line = rows === 0 ? 'no rows' : `${dryRun ? 'would have ' : ''}${done} ${count(rows)}`;
+  process.stdout.write(`${json ? JSON.stringify(output) : line}\n`);
+  return 0;
+}
+
+function say(blank: boolean, rows: number, table: string): string {
+  return `${count(rows)} of ${table} ${rows === 1 ? 'has' : 'have'} what was given; ${
+    blank ? 'their masked columns become NULL' : 'they go for good'
+  }`;
+}
+
+function count(rows: number): string {
+  return `${rows} ${rows === 1 ? 'row' : 'rows'}`;
+}

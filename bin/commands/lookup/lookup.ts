@@ -1,0 +1,75 @@
+import { columnNames, DATE_COLUMN, type TableDeclaration } from '../../../lambda/events/declaration.ts';
+import { loginEvents } from '../../../lambda/events/login-event.ts';
+import type { AuditRow } from '../../../lambda/postgres/audit.ts';
+import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
+import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
+import { identifyPerson, passGate } from '../../keys/gate.ts';
+import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
+import {
+  conditionOf,
+  readValues,
+  type Sought,
+  seek,
+  soughtUnder,
+  type ValueOptions,
+} from '../../keys/known-person.ts';
+import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
+import { printableJson, printableTable } from '../../local/printable.ts';
+
+export type LookupOptions = DatabaseOptions &
+  KeysetOptions &
+  ValueOptions & { readonly reason: string; readonly limit: number; readonly json: boolean };
+
+interface Found {
+  /** Rows that there are. */
+  readonly total: number;
+  /** As many of them as were asked for, the latest first. */
+  readonly rows: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** `vizard lookup`: the rows of a person of whom a value is known. Found in memory, then audited, then shown. */
+export async function lookup(options: LookupOptions): Promise<number> {
+  const store = findKeyset(options);
+  const person = await identifyPerson(store, options.reason);
+  const values = await readValues(loginEvents, options, person.reason);
+  return withDatabase(options, async (client) => {
+    const keyset = await store.read();
+    const declaration = await findDeclaration(client);
+    const sought = seek(keyset, declaration, values);
+    const found = await findRows(client, declaration, sought, options.limit);
+    const asked = { ...soughtUnder(keyset, sought), action: 'lookup', count: found.total } as const;
+    return passGate(client, person, asked, (row) => {
+      process.stdout.write(options.json ? renderJson(found, row) : render(found, declaration));
+      return 0;
+    });
+  });
+}
+
+/** Reads the whole table: masked columns have no index. */
+async function findRows(
+  client: DatabaseClient,
+  declaration: TableDeclaration,
+  sought: Sought,
+  limit: number,
+): Promise<Found> {
+  const { condition, values } = conditionOf(sought);
+  const columns = columnNames(declaration).map((name) => (name === DATE_COLUMN ? `${name}::text` : name));
+  const { rows } = await client.query<{ total: string; row: Record<string, unknown> }>(
+    `WITH found AS MATERIALIZED (SELECT ${columns.join(', ')} FROM ${declaration.table} WHERE ${condition})
+     SELECT (SELECT count(*) FROM found) AS total, row_to_json(found) AS row
+     FROM found ORDER BY ${DATE_COLUMN} DESC LIMIT ${limit}`,
+    values,
+  );
+  return { total: Number(rows[0]?.total ?? 0), rows: rows.map(({ row }) => row) };
+}
+
+function renderJson({ total, rows }: Found, { number, hash }: AuditRow): string {
+  return `${printableJson({ total, rows, audit: { number, hash } })}\n`;
+}
+
+function render({ total, rows }: Found, declaration: TableDeclaration): string {
+  if (total === 0) return `${declaration.table}: no rows\n`;
+  const names = columnNames(declaration);
+  const cells = rows.map((row) => names.map((name) => row[name]));
+  return `${declaration.table}: ${rows.length} of ${total} rows\n${printableTable(names, cells)}`;
+}

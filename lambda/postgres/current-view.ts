@@ -1,0 +1,47 @@
+import type { ClientBase } from 'pg';
+import { columnNames, isMasked, type TableDeclaration } from '../events/declaration.ts';
+import { bringUpOwnView, columnTypes, isOwn, type OwnView } from './own-view.ts';
+import { aliasesTable } from './rekey/tables.ts';
+import type { Run } from './schema-change.ts';
+
+/** Name of the view that is the table with current tokens: whoever joins by them does so there. */
+export function currentView({ table }: Pick<TableDeclaration, 'table'>): string {
+  return `${table}_current`;
+}
+
+/** Makes the view of current tokens, or brings it up to this version. @returns whether it is ours */
+export async function bringUpCurrentView(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  run: Run,
+): Promise<boolean> {
+  return bringUpOwnView(client, declaration, await viewOf(client, declaration), run);
+}
+
+/** Whether the view of current tokens is missing, or as a version of ours made it. */
+export async function isCurrentViewOurs(client: ClientBase, declaration: TableDeclaration): Promise<boolean> {
+  return isOwn(client, declaration, await viewOf(client, declaration));
+}
+
+/**
+ * A join for each masked column, which the planner leaves out where a query doesn't ask for the column: tokens are unique
+ * among the aliases.
+ */
+async function viewOf(client: ClientBase, declaration: TableDeclaration): Promise<OwnView> {
+  const { table, columns } = declaration;
+  const view = currentView(declaration);
+  const masked = new Set(columns.filter(isMasked).map(({ column }) => column));
+  // A view that is there keeps its columns, and takes further ones at its end only, where the table has them as well.
+  const wanted = new Set([...columnNames(declaration), ...(await columnTypes(client, view)).keys()]);
+  const types = [...(await columnTypes(client, table))].filter(([name]) => wanted.has(name));
+  const selected = types.map(([name, type]) =>
+    masked.has(name) ? `coalesce(of_${name}.current, t.${name})::${type} AS ${name}` : `t.${name}`,
+  );
+  const joins = [...masked].map(
+    (name) => `LEFT JOIN ${aliasesTable(declaration)} AS of_${name} ON of_${name}.token = t.${name}`,
+  );
+  return {
+    view,
+    query: `SELECT ${selected.join(', ')} FROM ${table} AS t ${joins.join(' ')}`,
+  };
+}

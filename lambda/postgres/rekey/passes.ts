@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClientBase } from 'pg';
+import type { TableDeclaration } from '../../events/declaration.ts';
+import type { Keyset } from '../../masking/keyset.ts';
+import type { Rotation } from '../../masking/retoken.ts';
+import { vaultTable } from '../vault-tables.ts';
+import { type AliasFiller, aliasFiller } from './aliases.ts';
+import { type BatchResult, type Position, rewriteRows, rewriteVault } from './batch.ts';
+import { blocksFor, type Relation, readRelations, within } from './blocks.ts';
+import { createMeter, type Meter, type RekeyProgress } from './progress.ts';
+
+export interface PassesOptions {
+  /** Rows of a statement, about. */
+  readonly batchSize: number;
+  /** Ends the work after the batch that is under way. */
+  readonly signal: AbortSignal;
+  readonly progress: RekeyProgress;
+  /** Told of each batch that was committed. */
+  readonly onBatch: () => void;
+  /** Milliseconds to wait for functions that still write with the old key. @default ten minutes */
+  readonly patience?: number;
+}
+
+export type PassesEnd = 'clean' | 'stopped' | 'written';
+
+/** A rekey that is under way. */
+export interface RekeyUnderWay extends Rotation, Position {
+  readonly id: number;
+}
+
+/** Functions keep a keyset for five minutes, and an invocation takes one more at most. */
+const PATIENCE = 600_000;
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 15_000;
+const BEGINNING: Position = { relation: '', block: 0 };
+
+/**
+ * Goes through the table again and again until a whole pass has found no token of the old key that could be rewritten.
+ *
+ * @param total rows that there are to rewrite, as far as is known
+ */
+export async function rewriteAll(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  keyset: Keyset,
+  rekey: RekeyUnderWay,
+  options: PassesOptions & { readonly rows: number },
+): Promise<PassesEnd> {
+  const { signal, progress, patience = PATIENCE } = options;
+  const work: PassWork = {
+    client,
+    declaration,
+    rekey,
+    fill: aliasFiller(client, declaration, keyset, rekey),
+    meter: createMeter('rows rewritten', options.rows, progress),
+    ...options,
+  };
+  let position: Position = rekey;
+  let waitingSince: number | undefined;
+  let pause = FIRST_PAUSE;
+  for (let pass = 1; ; pass++) {
+    const rewritten = await rewritePass(work, position);
+    if (signal.aborted) return 'stopped';
+    const wasWhole = position.relation === '';
+    if (rewritten === 0 && wasWhole) return 'clean';
+    position = BEGINNING;
+    if (pass === 1) continue;
+    // Ours were all rewritten in the first one.
+    waitingSince ??= performance.now();
+    if (performance.now() - waitingSince > patience) return 'written';
+    progress.note(
+      `${rewritten} rows have come under key "${rekey.from}" meanwhile: functions write with it until they have read the keyset again, which takes five minutes; looking again`,
+    );
+    await pauseFor(pause, signal);
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
+  }
+}
+
+/** Ends early where the work is to end. */
+export async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch(() => {});
+}
+
+interface PassWork extends PassesOptions {
+  readonly client: ClientBase;
+  readonly declaration: TableDeclaration;
+  readonly rekey: RekeyUnderWay;
+  readonly fill: AliasFiller;
+  readonly meter: Meter;
+}
+
+type Rewrite = typeof rewriteRows;
+
+/** From a position to the end. @returns how many rows it rewrote */
+async function rewritePass(work: PassWork, position: Position): Promise<number> {
+  const { client, declaration, batchSize, signal } = work;
+  const vault = vaultTable(declaration);
+  const tables = [
+    ...after(await readRelations(client, declaration.table), position, vault).map(
+      (relation) => [relation, rewriteRows] as const,
+    ),
+    ...(await readRelations(client, vault)).map((relation) => [relation, rewriteVault] as const),
+  ];
+  const blocks = blocksFor(batchSize);
+  let rewritten = 0;
+  for (const [relation, rewrite] of tables) {
+    const first = relation.name === position.relation ? position.block : 0;
+    for (let from = first; from < relation.blocks; from += blocks) {
+      if (signal.aborted) return rewritten;
+      rewritten += await rewriteStretch(work, rewrite, relation, { from, to: from + blocks });
+    }
+  }
+  return rewritten;
+}
+
+/** Without relations that come before a position. One that it names may have been dropped since. */
+function after(relations: readonly Relation[], { relation }: Position, vault: string): Relation[] {
+  return relation === vault ? [] : relations.filter(({ name }) => name >= relation);
+}
+
+async function rewriteStretch(
+  { client, declaration, rekey, fill, meter, onBatch }: PassWork,
+  rewrite: Rewrite,
+  relation: Relation,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<number> {
+  const where = within(relation, from, to);
+  const next = { relation: relation.name, block: to };
+  const attempt = (): Promise<BatchResult> => rewrite(client, declaration, rekey, where, next);
+  let { rewritten, left } = await attempt();
+  // Values that were new under the old key since the aliases were made.
+  if (left > 0 && (await fill(where)).added > 0) rewritten += (await attempt()).rewritten;
+  meter.add(rewritten);
+  onBatch();
+  return rewritten;
+}
