@@ -1,8 +1,8 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-/** Of NIST SP 800-57's 128 bits of security, as the keys that it seals have more. */
-export const LEAST_MODULUS_BITS = 3072;
+/** 128 bits of security, as NIST SP 800-57 has it. The functions refuse smaller ones too. */
+const LEAST_MODULUS_BITS = 3072;
 
 /**
  * Reads the public half of a recovery key. A file with a private key is none: its place is not where one deploys.

@@ -1,5 +1,4 @@
 import { hostname, userInfo } from 'node:os';
-import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { VizardError } from '../../lambda/errors.ts';
 import { AWS_LIMITS, awsCode } from './aws.ts';
 import type { KeysetStore } from './keyset-store.ts';
@@ -12,6 +11,7 @@ import type { KeysetStore } from './keyset-store.ts';
  */
 export async function identify({ kind, region }: Pick<KeysetStore, 'kind' | 'region'>): Promise<string> {
   if (kind !== 'secret') return `${userName()}@${hostname()}`;
+  const { GetCallerIdentityCommand, STSClient } = await import('@aws-sdk/client-sts');
   const client = new STSClient({ ...(region && { region }), ...AWS_LIMITS });
   const { Arn } = await client.send(new GetCallerIdentityCommand()).catch((error: unknown) => {
     throw unknown(awsCode(error));

@@ -1,9 +1,4 @@
 import { hash } from 'node:crypto';
-import {
-  GetSecretValueCommand,
-  PutSecretValueCommand,
-  SecretsManagerClient,
-} from '@aws-sdk/client-secrets-manager';
 import { VizardError } from '../../lambda/errors.ts';
 import { AWS_LIMITS, awsCode, regionOf } from './aws.ts';
 import { changedMeanwhile, type TextStore } from './text-store.ts';
@@ -21,10 +16,10 @@ interface Version {
  */
 export function secretStore(id: string, setting: string): TextStore {
   const region = regionOf(id);
-  const client = new SecretsManagerClient({ ...(region && { region }), ...AWS_LIMITS });
   const name = `${setting}: secret ${id}`;
 
   async function read(): Promise<Version> {
+    const { client, GetSecretValueCommand } = await openClient(region);
     const { SecretString: text, VersionId } = await client
       .send(new GetSecretValueCommand({ SecretId: id }))
       .catch((error: unknown) => {
@@ -36,6 +31,7 @@ export function secretStore(id: string, setting: string): TextStore {
 
   /** The version that was there before stays with the label AWSPREVIOUS. */
   async function put(text: string, after: Version): Promise<void> {
+    const { client, PutSecretValueCommand } = await openClient(region);
     try {
       await client.send(
         new PutSecretValueCommand({ SecretId: id, SecretString: text, ClientRequestToken: successor(after) }),
@@ -62,6 +58,12 @@ export function secretStore(id: string, setting: string): TextStore {
       await put(current.text, current);
     },
   };
+}
+
+/** The SDK is loaded only here: it takes longer than all else that a command needs for a file. */
+async function openClient(region: string | undefined) {
+  const { SecretsManagerClient, ...commands } = await import('@aws-sdk/client-secrets-manager');
+  return { client: new SecretsManagerClient({ ...(region && { region }), ...AWS_LIMITS }), ...commands };
 }
 
 /**

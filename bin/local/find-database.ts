@@ -2,8 +2,6 @@ import { parseDatabaseUrl } from '../../lambda/config.ts';
 import { DatabaseFailure, VizardError } from '../../lambda/errors.ts';
 import { ENV } from '../../lambda/names.ts';
 import { type DatabaseClient, withClient } from '../../lambda/postgres/connection.ts';
-import { databaseAnswers, isDatabaseKept, readInstance } from './instance.ts';
-import { startPostgres } from './postgres.ts';
 
 /** How a command is told which database is meant. */
 export interface DatabaseOptions {
@@ -29,10 +27,15 @@ export async function findDatabase({ databaseUrl, dataDir }: DatabaseOptions): P
       '--database-url and --data-dir exclude each other: each names a database; give one of them',
     );
   if (databaseUrl !== undefined) return { url: databaseUrl };
+  // The embedded servers take long to load, and an existing database has no use for them.
+  const { databaseAnswers, isDatabaseKept, readInstance } = await import('./instance.ts');
   const running = readInstance(dataDir);
   if (running !== undefined && (await databaseAnswers(running))) return { url: running.databaseUrl };
   if (dataDir !== undefined) {
-    if (isDatabaseKept(dataDir)) return startPostgres({ directory: dataDir });
+    if (isDatabaseKept(dataDir)) {
+      const { startPostgres } = await import('./postgres.ts');
+      return startPostgres({ directory: dataDir });
+    }
     throw new VizardError(
       `no database is kept in ${dataDir}; start an instance there with \`npm start -- --data-dir ${dataDir}\``,
     );
@@ -70,4 +73,5 @@ const ADVICE: Readonly<Record<string, string>> = {
   '42P01': 'a table is missing: run the migration, by `vizard run` or the deployment of the stack',
   '42501': 'log in as a role that may do this, vizard_recovery or vizard_custodian',
   '25006': 'this server only reads; name the one that writes',
+  '0A000': 'this server only reads, or is too old; name the one that writes',
 };

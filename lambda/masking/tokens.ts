@@ -39,12 +39,12 @@ interface Places {
  * buffer: a string for each of them would take longer than the encryption.
  */
 export class Tokens implements Iterable<Token | null> {
-  private readonly prefix: Uint8Array;
+  private readonly prefix: Buffer;
   /** ASCII, token after token without their prefix, with gaps. */
-  private readonly text: Uint8Array;
+  private readonly text: Buffer;
   private readonly places: Places;
 
-  private constructor(prefix: Uint8Array, text: Uint8Array, places: Places) {
+  private constructor(prefix: Buffer, text: Buffer, places: Places) {
     this.prefix = prefix;
     this.text = text;
     this.places = places;
@@ -109,18 +109,11 @@ export class Tokens implements Iterable<Token | null> {
   }
 
   at(row: number): Token | null {
-    const length = this.byteLength(row);
-    if (length === undefined) return null;
-    const bytes = Buffer.alloc(length);
-    this.copy(row, bytes, 0);
-    return bytes.toString('latin1') as Token;
-  }
-
-  /** The text of each token as bytes, of a column without NULLs. */
-  toCells(): Cells {
-    const cells = allocateCells(Uint32Array.from({ length: this.length }, (_, row) => this.byteLength(row)!));
-    for (let row = 0; row < this.length; row++) this.copy(row, cells.bytes, cells.starts[row]! * BLOCK);
-    return cells;
+    const { prefix, text, places } = this;
+    const length = places.lengths[row]!;
+    if (length === 0) return null;
+    const start = places.starts[row]!;
+    return `${prefix.toString('latin1')}${text.toString('latin1', start, start + length)}` as Token;
   }
 
   *[Symbol.iterator](): Generator<Token | null> {

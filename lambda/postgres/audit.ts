@@ -7,6 +7,9 @@ import { inTransaction } from './transaction.ts';
 
 export { type Act, type Action, type AuditRow, digestOf } from './audit-chain.ts';
 
+/** Milliseconds to wait for somebody else who appends. It takes them no time, unless their session hangs. */
+const LOCK_WAIT = 10_000;
+
 /**
  * Appends an act to the audit trail, in the caller's transaction (READ COMMITTED). Whoever appends next waits until that
  * has ended: the trail has one end, so what appends comes last in a transaction.
@@ -17,7 +20,9 @@ export { type Act, type Action, type AuditRow, digestOf } from './audit-chain.ts
 export async function appendAudit(client: ClientBase, act: Act): Promise<AuditRow> {
   try {
     // LOCK TABLE would take more rights than to append.
-    await client.query(`SELECT pg_advisory_xact_lock(hashtext('vizard audit'))`);
+    await client.query(
+      `SET LOCAL lock_timeout = ${LOCK_WAIT}; SELECT pg_advisory_xact_lock(hashtext('vizard audit'))`,
+    );
     const row = chained(act, await findEnd(client));
     const { number, at, who, action, reason, columns, count, kids, digest, previous } = row;
     await client.query(
@@ -87,9 +92,13 @@ function explain(error: unknown): unknown {
   return new VizardError(`the audit trail ${AUDIT_TABLE} cannot be written (${code}); ${advice}`);
 }
 
+const READS_ONLY = 'this server only reads; name the one that writes';
+
 /** By SQLSTATE. */
 const ADVICE: Readonly<Record<string, string>> = {
   '42P01': 'run the migration, which makes it: `vizard run`, or the deployment of the stack',
   '42501': 'log in as a role that may append to it, vizard_recovery or vizard_custodian',
-  '25006': 'this server only reads; name the one that writes',
+  '0A000': READS_ONLY,
+  '25006': READS_ONLY,
+  '55P03': 'another session has appended to it and does not end; find it in pg_locks',
 };

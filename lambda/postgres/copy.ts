@@ -76,6 +76,8 @@ async function follow(
   copy: CopyIn,
   statements: readonly Statement[],
 ): Promise<CopyOutcome> {
+  // pg takes no third query while it waits with the second.
+  if (copy.connection === undefined) await copy.done;
   const following = client.query(new Pipeline(statements));
   if (copy.connection !== undefined) following.submit(copy.connection);
   const outcome = await copy.done;

@@ -27,7 +27,7 @@ export interface Permissions {
 
 const READ = { SELECT: 'all' } as const;
 const CHANGE = { SELECT: 'all', INSERT: 'all', UPDATE: 'all', DELETE: 'all' } as const;
-const APPEND = { SELECT: 'all', INSERT: 'all' } as const;
+const APPEND = { INSERT: 'all', SELECT: 'all' } as const;
 
 /**
  * All that the roles may do, and so all that they can: the migration grants exactly this, and refuses a database where

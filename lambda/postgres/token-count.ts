@@ -14,44 +14,47 @@ export interface TokenCount {
   readonly last: string | null;
 }
 
-/** What stands before the second `~` of a token. What is no token must not come out of a query. */
-const PREFIX = '^(?:s1|h1)~[a-z][a-z0-9]{0,7}(?=~)';
+/** What stands before the second `~` of a token. */
+const PREFIX = /^(s1|h1)~([a-z][a-z0-9]{0,7})$/;
+
+/** The same in SQL, of what is a token; by position, because regular expressions take four times as long. */
+function prefixOf(column: string): string {
+  return `left(${column}, strpos(substr(${column}, 4, 9), '~') + 2)`;
+}
 
 /** Counts the rows of a table by the keys of their tokens, in one scan. A row with tokens of two keys counts for both. */
 export async function countTokens(client: ClientBase, declaration: TableDeclaration): Promise<TokenCount[]> {
-  const prefixes = declaration.columns
-    .filter(isMasked)
-    .map(({ column }) => `substring(${column} FROM $1::text)`);
+  const prefixes = declaration.columns.filter(isMasked).map(({ column }) => prefixOf(column));
   const { rows } = await client.query<Group>(
     `SELECT prefixes, count(*)::float AS rows, min(day)::text AS first, max(day)::text AS last
      FROM (SELECT ARRAY[${prefixes.join(', ')}]::text[] AS prefixes, ${DATE_COLUMN} AS day FROM ${declaration.table}) AS tokens
      GROUP BY prefixes`,
-    [PREFIX],
   );
   const counts = new Map<string, TokenCount>();
   for (const { prefixes, ...group } of rows) {
-    for (const prefix of new Set(prefixes.filter((prefix) => prefix !== null))) {
-      counts.set(prefix, add(prefix, group, counts.get(prefix)));
+    for (const prefix of new Set(prefixes)) {
+      const [, scheme, kid] = PREFIX.exec(prefix ?? '') ?? [];
+      if (prefix === null || scheme === undefined || kid === undefined) continue;
+      counts.set(prefix, add({ ...group, scheme: scheme as Scheme, kid }, counts.get(prefix)));
     }
   }
   return [...counts.values()];
 }
 
-/** Rows that are alike in the keys of their tokens; a column without a token has null. */
+/** Rows that are alike in the keys of their tokens; what is no token has another text, or null. */
 interface Group extends Pick<TokenCount, 'rows' | 'first' | 'last'> {
   readonly prefixes: readonly (string | null)[];
 }
 
-function add(prefix: string, group: Omit<Group, 'prefixes'>, to: TokenCount | undefined): TokenCount {
-  const [scheme, kid] = prefix.split('~') as [Scheme, string];
+function add(count: TokenCount, to: TokenCount | undefined): TokenCount {
   // ISO dates sort as text does.
-  const dates = (pick: 'first' | 'last') => [group[pick], to?.[pick] ?? null].filter((date) => date !== null);
+  const dates = (pick: 'first' | 'last') =>
+    [count[pick], to?.[pick] ?? null].filter((date) => date !== null).toSorted();
   return {
-    kid,
-    scheme,
-    rows: group.rows + (to?.rows ?? 0),
-    first: dates('first').toSorted()[0] ?? null,
-    last: dates('last').toSorted().at(-1) ?? null,
+    ...count,
+    rows: count.rows + (to?.rows ?? 0),
+    first: dates('first')[0] ?? null,
+    last: dates('last').at(-1) ?? null,
   };
 }
 

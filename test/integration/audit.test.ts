@@ -105,6 +105,19 @@ describe('an act', () => {
   });
 });
 
+it('an act waits for one that is appended, and is said not to be written where that does not end', async () => {
+  await withClient(database.login, async (other) => {
+    await other.query('BEGIN');
+    await appendAudit(other, ACT);
+
+    await expect(append()).rejects.toThrow(
+      /^the audit trail pii_audit cannot be written \(55P03\); another session has appended to it/,
+    );
+    await other.query('COMMIT');
+  });
+  expect((await append()).number).toBe(2);
+});
+
 describe('vizard audit verify', () => {
   it.each<[string, string, object[]]>([
     [

@@ -85,4 +85,50 @@ describe('COPY in one message', () => {
       expect(await copied).toBe(3);
     });
   });
+
+  it('sends what follows the rows at once, with parameters, and in the same transaction', async () => {
+    await withClient(database.login, async (client) => {
+      await client.query('CREATE TEMP TABLE notes (note text)');
+      const noted = (note: string) => ({ text: 'INSERT INTO notes VALUES ($1)', values: [note] });
+      const query = { before: 'BEGIN', copy, times: 1, afterwards: () => [noted('a'), { text: 'COMMIT' }] };
+
+      expect(await copyInto(client, query, [[file(2)]])).toBe(2);
+
+      expect((await client.query('SELECT note FROM notes')).rows).toEqual([{ note: 'a' }]);
+    });
+    expect(await database.count()).toBe(2);
+  });
+
+  it.each([
+    ['the rows fail', () => [{ text: 'COMMIT' }], true, '23505'],
+    ['what follows fails', () => [{ text: 'SELECT 1 / 0' }, { text: 'COMMIT' }], false, '22012'],
+    ['what follows is no SQL', () => [{ text: 'CANARY' }, { text: 'COMMIT' }], false, '42601'],
+  ])(
+    'stores nothing where %s, and leaves the connection fit for more',
+    async (_name, afterwards, twice, code) => {
+      await withClient(database.login, async (client) => {
+        const rows = file(1);
+        const query = { before: 'BEGIN', copy, times: 1, afterwards };
+
+        const copied = copyInto(client, query, [twice ? [rows, rows] : [rows]]);
+
+        await expect(copied).rejects.toMatchObject({ code });
+        await client.query('ROLLBACK');
+        expect(await copyInto(client, { copy, times: 1 }, [[file(1)]])).toBe(1);
+      });
+      expect(await database.count()).toBe(1);
+    },
+  );
+
+  it('waits with what follows as well for a query that is not over yet', async () => {
+    await withClient(database.login, async (client) => {
+      const before = client.query('SELECT pg_sleep(0.05)');
+      const query = { before: 'BEGIN', copy, times: 1, afterwards: () => [{ text: 'COMMIT' }] };
+      const copied = copyInto(client, query, [[file(2)]]);
+
+      await before;
+      expect(await copied).toBe(2);
+    });
+    expect(await database.count()).toBe(2);
+  });
 });

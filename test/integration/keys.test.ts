@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
-import { expectNoMaterial, REASON, readTrail, useKeyCommands } from '../support/key-commands.ts';
+import { expectNoMaterial, minutesAgo, REASON, readTrail, useKeyCommands } from '../support/key-commands.ts';
 import { FIRST, LAYERED, MATERIAL, mixed, OTHER, ROTATED, useKeys } from '../support/key-proofs.ts';
 import { record, records } from '../support/records.ts';
 
@@ -88,7 +88,8 @@ describe('vizard keys list', () => {
   it('shows nothing that stands in a masked column and is no token', async () => {
     await environment(FIRST).invoke(records(1));
     await database.client.query(
-      `INSERT INTO user_logins (user_id, masked_ip) VALUES ('u', '203.0.113.99'), ('u', 's1~CANARY~x'), ('u', NULL)`,
+      `INSERT INTO user_logins (user_id, masked_ip) VALUES ('u', '203.0.113.99'), ('u', 's1~CANARY~x'), ('u', NULL),
+         ('u', 'CA~NARY~x'), ('u', '')`,
     );
 
     const { stdout, stderr, json } = await createCommands(FIRST).keys(['list', '--json']);
@@ -142,10 +143,21 @@ describe('vizard keys add', () => {
 
     expect(refused).toMatchObject({ exitCode: 2, stdout: '' });
     expect(refused.stderr).toBe(
-      'vizard: key "k2": expected a name that was never used, got one that the table was written with; give the new key another\n',
+      'vizard: key "k2": expected a name that was never used, got one that the table was written with or that was shredded; give the new key another\n',
     );
     expect(next.json()).toMatchObject({ kid: 'k3' });
     expect(parseKeyset(text()).kids).toEqual(['k1', 'k3']);
+  });
+
+  it('never takes the name of a shredded key again, though the table never had a token of it', async () => {
+    const { keys, change } = createCommands(ROTATED);
+    change({ 'k1.retired': minutesAgo(60) });
+    expect((await keys(['shred', 'k1', '--yes'])).exitCode).toBe(0);
+
+    const { exitCode, stderr } = await keys(['add', 'k1']);
+
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('got one that the table was written with or that was shredded');
   });
 
   it.each([

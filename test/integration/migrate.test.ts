@@ -23,11 +23,19 @@ async function tables(): Promise<string[]> {
 }
 
 const TABLES = [
+  'pii_audit',
+  'pii_audit_pkey',
   'user_login_repeats',
   'user_logins',
+  'user_logins_aliases',
+  'user_logins_aliases_pkey',
+  'user_logins_current',
   'user_logins_event_key',
   'user_logins_keys',
   'user_logins_keys_pkey',
+  'user_logins_rekey_groups',
+  'user_logins_rekeys',
+  'user_logins_rekeys_pkey',
 ];
 
 describe('the migration function', () => {

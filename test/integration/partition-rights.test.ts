@@ -28,11 +28,15 @@ afterAll(async () => {
   await run(`DROP ROLE ${owner}, ${other}, ${administrator}`);
 });
 
-/** Of the table, its partitions and their indexes. */
+/** The table, its partitions and their indexes. */
+const EVENTS = '^user_logins(_\\d{8}|_default|_history)?(_event_key)?$';
+
+/** Of all of these. */
 async function owners(): Promise<string[]> {
   const rows = await database.rows<{ owner: string }>(
     `SELECT DISTINCT pg_get_userbyid(relowner)::text AS owner FROM pg_class
-     WHERE starts_with(relname, 'user_logins') AND relname NOT LIKE 'user_logins_keys%'`,
+     WHERE relname ~ $1`,
+    [EVENTS],
   );
   return rows.map((row) => row.owner);
 }
@@ -42,7 +46,8 @@ async function grantees(): Promise<unknown[]> {
   return database.rows(
     `SELECT DISTINCT grantee::regrole::text AS role, CASE relname WHEN 'user_logins' THEN 'table' ELSE 'partition' END AS of
      FROM pg_class, aclexplode(relacl)
-     WHERE grantee <> relowner AND starts_with(relname, 'user_logins') AND relname NOT LIKE 'user_logins_keys%' ORDER BY 1, 2`,
+     WHERE grantee <> relowner AND relname ~ $1 ORDER BY 1, 2`,
+    [EVENTS],
   );
 }
 
@@ -73,8 +78,13 @@ describe('a table of another owner', () => {
   beforeEach(async () => {
     await run(`ALTER SCHEMA public OWNER TO ${administrator}`);
     await migrate(database.client, loginEvents);
-    await run(`ALTER TABLE user_logins OWNER TO ${owner}; ALTER TABLE user_logins_keys OWNER TO ${administrator};
-      ALTER VIEW user_login_repeats OWNER TO ${administrator}; GRANT SELECT ON user_logins TO ${administrator}`);
+    const others = await database.rows<{ name: string }>(
+      `SELECT relname AS name FROM pg_class
+       WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND relname <> 'user_logins'`,
+    );
+    // ALTER TABLE takes views as well.
+    for (const { name } of others) await run(`ALTER TABLE ${name} OWNER TO ${administrator}`);
+    await run(`ALTER TABLE user_logins OWNER TO ${owner}; GRANT SELECT ON user_logins TO ${administrator}`);
   });
 
   it('stays that of its owner, partitions that come later and their indexes included', async () => {

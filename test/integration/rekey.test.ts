@@ -10,6 +10,7 @@ import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { KEYSET_TEXTS, KEYSETS, rekeyArguments, repeatsOf, Truth, tokensByKey } from '../support/rekey.ts';
+import { uniqueRoles } from '../support/roles.ts';
 
 const database = useDatabase({ empty: true });
 const createFunction = useFunctions();
@@ -30,6 +31,14 @@ async function makeTable(kind: 'plain' | 'partitioned'): Promise<void> {
   await migrate(database.client, loginEvents, kind === 'partitioned' ? { partitions: { today } } : {});
   if (kind === 'partitioned')
     await makePartitions(database.client, loginEvents, { today, ahead: 2 }, () => {});
+}
+
+/** Resolves when a rekey that was started has rewritten its first rows. */
+async function untilItRewrites(): Promise<void> {
+  await vi.waitFor(async () => expect(await tokensByKey(database)).toHaveProperty('s1~k2'), {
+    timeout: 20_000,
+    interval: 5,
+  });
 }
 
 /** Which rows share a token, whatever it is. */
@@ -140,15 +149,13 @@ describe.each(['plain', 'partitioned'] as const)('a rekey of a %s table', (kind)
     const cli = createCli();
 
     const running = cli.start([...rekeyArguments(cli, database), '--batch-size', '1']);
-    await vi.waitFor(async () => expect(await tokensByKey(database)).toHaveProperty('s1~k2'), {
-      interval: 5,
-    });
+    await untilItRewrites();
     await database.rows(
       `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
     );
     await running.shows('the database interrupted the rekey (57P01); it goes on where it was');
-    const { exitCode, json } = await running.result.then((r) => r);
+    const { exitCode, json } = await running.result;
 
     expect(exitCode).toBe(0);
     expect(() => json()).toThrow();
@@ -277,9 +284,7 @@ describe('a rekey', () => {
     const cli = createCli();
 
     const running = cli.start([...rekeyArguments(cli, database), '--batch-size', '1']);
-    await vi.waitFor(async () => expect(await tokensByKey(database)).toHaveProperty('s1~k2'), {
-      interval: 5,
-    });
+    await untilItRewrites();
     await database.rows('DELETE FROM user_logins WHERE create_date < current_date - 30');
     const { exitCode, stdout } = await running.result;
 
@@ -293,9 +298,7 @@ describe('a rekey', () => {
     const cli = createCli();
 
     const running = cli.start([...rekeyArguments(cli, database), '--batch-size', '1']);
-    await vi.waitFor(async () => expect(await tokensByKey(database)).toHaveProperty('s1~k2'), {
-      interval: 5,
-    });
+    await untilItRewrites();
     await database.rows(
       `UPDATE user_logins SET masked_ip = (SELECT min(masked_ip) FROM user_logins WHERE starts_with(masked_ip, 's1~k2'))
        WHERE user_id = 'user-7'`,
@@ -308,15 +311,46 @@ describe('a rekey', () => {
     expect((await cli.run(rekeyArguments(cli, database))).exitCode).toBe(1);
   });
 
+  it('waits for no row for long, and goes on when the row is free', async () => {
+    await writer('k1').invoke(truth.records(200));
+    const cli = createCli();
+
+    const running = await withClient(database.login, async (session) => {
+      await session.query(`BEGIN; SELECT FROM user_logins WHERE user_id = 'user-150' FOR UPDATE`);
+      const running = cli.start(rekeyArguments(cli, database));
+      await running.shows('the database interrupted the rekey (55P03); it goes on where it was');
+      return running;
+    });
+
+    expect((await running.result).exitCode).toBe(0);
+    await truth.expectEqualValuesToBeEqual(database);
+  });
+
+  it('is for whoever has the role of a custodian, of a partitioned table as well', async () => {
+    await makeTable('partitioned');
+    const roles = uniqueRoles();
+    await migrate(database.client, loginEvents, { roles, partitions: { today } });
+    await database.rows(`ALTER ROLE ${roles.custodian} PASSWORD 'secret'`);
+    await writer('k1').invoke(truth.records(200));
+    const cli = createCli();
+    const url = Object.assign(new URL(database.url), { username: roles.custodian, password: 'secret' }).href;
+
+    const { exitCode, stderr } = await cli.run(rekeyArguments(cli, { url }));
+
+    expect(exitCode, stderr).toBe(0);
+    await truth.expectEqualValuesToBeEqual(database);
+    const all = Object.values(roles).join(', ');
+    await database.rows(`DROP OWNED BY ${all}`);
+    await database.rows(`DROP ROLE ${all}`);
+  });
+
   it('ends after the batch on Ctrl-C, and the same command goes on', async () => {
     await writer('k1').invoke(truth.records(4_000));
     const cli = createCli();
     const command = [...rekeyArguments(cli, database), '--batch-size', '1'];
 
     const running = cli.start(command);
-    await vi.waitFor(async () => expect(await tokensByKey(database)).toHaveProperty('s1~k2'), {
-      interval: 5,
-    });
+    await untilItRewrites();
     running.child.kill('SIGINT');
     const { exitCode, stdout } = await running.result;
 

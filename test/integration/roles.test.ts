@@ -164,8 +164,9 @@ async function refusal(user: string, sql: string): Promise<unknown> {
   return 'code' in result ? result : { done: result.command };
 }
 
-const READ_CHANGE = (table: string) =>
-  ['SELECT', 'INSERT', 'UPDATE', 'DELETE'].map((privilege) => `${privilege} ${table}`);
+const READ_ALL = ['user_logins', 'user_login_repeats', 'user_logins_current'].map((name) => `SELECT ${name}`);
+const CHANGED = ['aliases', 'rekeys', 'rekey_groups', 'vault'].map((name) => `user_logins_${name}`);
+const APPEND = ['INSERT pii_audit', 'SELECT pii_audit'];
 
 const EXACTLY = Object.entries({
   [writer]: [
@@ -177,28 +178,22 @@ const EXACTLY = Object.entries({
     'INSERT user_logins_vault',
     'INSERT user_logins_vault_keys',
   ],
-  [reader]: ['SELECT user_logins', 'SELECT user_login_repeats', 'SELECT user_logins_current'],
+  [reader]: READ_ALL,
   [recovery]: [
-    'SELECT user_logins',
-    'SELECT user_login_repeats',
-    'SELECT user_logins_current',
+    ...READ_ALL,
     'SELECT user_logins_aliases',
     'SELECT user_logins_vault',
     'SELECT user_logins_vault_keys',
-    'INSERT pii_audit',
-    'SELECT pii_audit',
+    ...APPEND,
   ],
   [custodian]: [
-    'SELECT user_logins',
+    ...READ_ALL,
     'UPDATE user_logins.masked_ip',
     'UPDATE user_logins.masked_device_id',
     'DELETE user_logins',
-    'SELECT user_login_repeats',
-    'SELECT user_logins_current',
     'SELECT user_logins_keys',
-    ...['aliases', 'rekeys', 'rekey_groups', 'vault'].flatMap((name) => READ_CHANGE(`user_logins_${name}`)),
-    'INSERT pii_audit',
-    'SELECT pii_audit',
+    ...['SELECT', 'INSERT', 'UPDATE', 'DELETE'].flatMap((right) => CHANGED.map((name) => `${right} ${name}`)),
+    ...APPEND,
   ],
 })
   .flatMap(([role, rights]) =>

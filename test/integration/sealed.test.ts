@@ -34,7 +34,9 @@ async function sentFor(
     const begin = proxy.hold('BEGIN');
     const invocation = invoke(batch);
     const held = await begin;
-    await vi.waitFor(() => expect(held.text()).toContain('COMMIT'), { timeout: 5_000 });
+    await vi.waitFor(() => expect(held.text().includes('COMMIT'), 'COMMIT is sent').toBe(true), {
+      timeout: 5_000,
+    });
     const sent = held.text();
     held.pass();
     expect(await invocation).toEqual([]);

@@ -46,8 +46,10 @@ export class Truth {
     });
   }
 
-  forget(): void {
-    this.events.clear();
+  /** Fails unless there is a row for each event. */
+  async expectSameRows(database: TestDatabase): Promise<void> {
+    const rows = await database.rows<{ user_id: string }>('SELECT user_id FROM user_logins');
+    expect(rows.map(({ user_id }) => user_id).toSorted()).toEqual([...this.events.keys()].toSorted());
   }
 
   /** Fails unless all events are rows, and two rows have one token exactly where they have one value. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { VizardError } from '../../../lambda/errors.ts';
+import { readShreddedKids } from '../../../lambda/postgres/shredded-keys.ts';
 import { addKey, nextKid } from '../../keys/keyset-edit.ts';
 import { type ChangeOptions, changeKeyset } from './change.ts';
 import { parseKid, writtenKids } from './kid.ts';
@@ -10,10 +11,10 @@ const MATERIAL_BYTES = 48;
 /** `vizard keys add`: a new key, which no function uses before it is promoted. */
 export async function add(name: string | undefined, options: ChangeOptions): Promise<number> {
   const given = name === undefined ? undefined : parseKid(name);
-  return changeKeyset('keys add', options, async ({ keyset, text, proofs }) => {
-    const written = writtenKids(proofs);
-    const kid = given ?? nextKid([...keyset.kids, ...written]);
-    if (!keyset.kids.includes(kid) && written.has(kid)) throw usedBefore(kid);
+  return changeKeyset('keys add', options, async ({ client, keyset, text, proofs }) => {
+    const used = new Set([...writtenKids(proofs), ...(await readShreddedKids(client))]);
+    const kid = given ?? nextKid([...keyset.kids, ...used]);
+    if (!keyset.kids.includes(kid) && used.has(kid)) throw usedBefore(kid);
     const material = randomBytes(MATERIAL_BYTES).toString('base64url');
     return {
       kid,
@@ -29,6 +30,6 @@ export async function add(name: string | undefined, options: ChangeOptions): Pro
 
 function usedBefore(kid: string): VizardError {
   return new VizardError(
-    `key "${kid}": expected a name that was never used, got one that the table was written with; give the new key another`,
+    `key "${kid}": expected a name that was never used, got one that the table was written with or that was shredded; give the new key another`,
   );
 }

@@ -5,6 +5,8 @@ import type { TableDeclaration } from '../../events/declaration.ts';
 export interface Relation {
   /** Quoted where it has to be. */
   readonly name: string;
+  /** Through which it is reached. */
+  readonly table: string;
   /** What holds for its rows, in SQL; with it the planner leaves the other partitions alone. Empty for a plain table. */
   readonly condition: string;
   /** When this was asked. */
@@ -32,7 +34,8 @@ export async function readRelations(client: ClientBase, table: string): Promise<
   const sorted = rows.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   return sorted.map(({ name, oid, bounds, blocks }) => ({
     name,
-    condition: isWhole ? '' : ` AND tableoid = ${oid}${bounds === null ? '' : ` AND ${bounds}`}`,
+    table,
+    condition: isWhole ? '' : ` AND ${table}.tableoid = ${oid}${bounds === null ? '' : ` AND ${bounds}`}`,
     blocks: Number(blocks),
   }));
 }
@@ -46,8 +49,8 @@ export function blocksFor(rows: number): number {
 }
 
 /** The rows in some blocks of a relation, as the condition of a statement on its table; it needs a TID range scan. */
-export function within({ condition }: Relation, from: number, to: number): string {
-  return `ctid >= '(${from},0)' AND ctid < '(${to},0)'${condition}`;
+export function within({ table, condition }: Relation, from: number, to: number): string {
+  return `${table}.ctid >= '(${from},0)' AND ${table}.ctid < '(${to},0)'${condition}`;
 }
 
 /** Everything in the table, by some blocks at a time. */

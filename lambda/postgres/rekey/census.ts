@@ -79,7 +79,6 @@ export async function compareCensuses(
   from: string,
   since: string,
 ): Promise<Proof> {
-  // Joins of millions of tokens; the whole is one transaction, which keeps what is resolved.
   const { rows } = await client.query<Compared>(
     `WITH ${resolved(declaration)}, compared AS (
        SELECT kind, value, coalesce(sum(rows) FILTER (WHERE moment = 'before'), 0) AS before,

@@ -34,11 +34,7 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
 const BEGINNING: Position = { relation: '', block: 0 };
 
-/**
- * Goes through the table again and again until a whole pass has found no token of the old key that could be rewritten.
- *
- * @param total rows that there are to rewrite, as far as is known
- */
+/** Goes through the table again and again until a whole pass has found no token of the old key that could be rewritten. */
 export async function rewriteAll(
   client: ClientBase,
   declaration: TableDeclaration,

@@ -87,13 +87,11 @@ async function rewriteAndProve(
     const end = await rewriteAll(client, declaration, keyset, rekey, options);
     if (end !== 'clean') return { kind: end };
     progress.note('counting the rows of every value again, and comparing');
-    const proof = await transact(client, async () => {
-      await takeCensus(client, declaration, 'after');
-      return compareCensuses(client, declaration, rotation.from, record.started);
-    });
+    await transact(client, () => takeCensus(client, declaration, 'after'));
+    const proof = await compareCensuses(client, declaration, rotation.from, record.started);
     // What came in since the pass is rewritten in another; what stays after that is what nobody can read.
     if (proof.left === 0 || proof.left === left) {
-      if (proof.verdict === 'failed') return { kind: 'unproven', rewritten: record.rewritten, proof };
+      if (proof.verdict === 'failed') return unproven(client, declaration, rotation, proof);
       await enterPhase(client, declaration, record.id, 'cleanup', proof);
       return undefined;
     }
@@ -101,6 +99,16 @@ async function rewriteAndProve(
     rekey = { ...rekey, relation: '', block: 0 };
     await pauseFor(SETTLE, signal);
   }
+}
+
+async function unproven(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  rotation: Rotation,
+  proof: Proof,
+): Promise<RekeyOutcome> {
+  const { rewritten } = (await findRecord(client, declaration, rotation))!;
+  return { kind: 'unproven', rewritten, proof };
 }
 
 /** Milliseconds between two looks at what is left. */

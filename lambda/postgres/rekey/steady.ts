@@ -63,11 +63,11 @@ export async function steadily<T>(
 }
 
 /**
- * Nobody waits for what waits for a lock, and a session whose client has gone ends. The server's own limit of statements
+ * Nobody waits long for what waits for a lock, and a session whose client has gone ends. The server's own limit of statements
  * is set aside: a census reads the whole table.
  */
 const SESSION = [
-  `lock_timeout = '2s'`,
+  `lock_timeout = '500ms'`,
   'statement_timeout = 0',
   `idle_in_transaction_session_timeout = '60s'`,
   'tcp_keepalives_idle = 30',

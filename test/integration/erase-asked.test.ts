@@ -1,0 +1,162 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { eraseRows } from '../../bin/commands/erase/erase-rows.ts';
+import { seek, soughtUnder } from '../../bin/keys/known-person.ts';
+import { parseAddress } from '../../lambda/events/address.ts';
+import { loginEvents } from '../../lambda/events/login-event.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
+import { useCli } from '../support/cli.ts';
+import { useDatabase } from '../support/database.ts';
+import { keyset, useFunctions } from '../support/function.ts';
+import {
+  access,
+  IP,
+  KEYS,
+  PEOPLE,
+  personStore,
+  REASON,
+  storePeople,
+  trail,
+  usersOf,
+} from '../support/recovery.ts';
+
+const database = useDatabase();
+const createCli = useCli();
+const store = personStore(database, useFunctions());
+
+function erase(args: readonly string[], url = database.url) {
+  return createCli().run(['erase', ...access(url), ...args], KEYS);
+}
+
+describe('what is kept of a token beside the table', () => {
+  async function put(relation: 'aliases' | 'vault', where = 'true'): Promise<void> {
+    const [name, values] =
+      relation === 'aliases'
+        ? ['user_logins_aliases (token, current)', `token, 'current of ' || left(token, 12)`]
+        : ['user_logins_vault', 'token'];
+    await database.client.query(
+      `INSERT INTO ${name} SELECT ${values} FROM (SELECT DISTINCT unnest(ARRAY[masked_ip, masked_device_id]) AS token
+       FROM user_logins WHERE ${where}) AS tokens`,
+    );
+  }
+
+  async function tokensOf(relation: string): Promise<string[]> {
+    const rows = await database.rows<{ token: string }>(`SELECT token FROM ${relation} ORDER BY 1`);
+    return rows.map(({ token }) => token);
+  }
+
+  it.each([[[]], [['--blank']]])(
+    'goes with its last row, and stays for rows that stay: %j',
+    async (options) => {
+      await database.client.query('CREATE TABLE user_logins_vault (token varchar(256) PRIMARY KEY)');
+      try {
+        await storePeople(store);
+        await put('aliases');
+        await put('vault');
+
+        await erase(['--ip', IP, '--yes', ...options]);
+
+        const left = await database.rows<{ token: string }>(
+          `SELECT DISTINCT unnest(ARRAY[masked_ip, masked_device_id]) AS token FROM user_logins
+         WHERE masked_ip IS NOT NULL ORDER BY 1`,
+        );
+        const expected = left.map(({ token }) => token);
+        // The device of the erased person is that of another one as well.
+        expect(expected).toHaveLength(4);
+        expect(await tokensOf('user_logins_aliases')).toEqual(expected);
+        expect(await tokensOf('user_logins_vault')).toEqual(expected);
+      } finally {
+        await database.client.query('DROP TABLE user_logins_vault; TRUNCATE user_logins_aliases');
+      }
+    },
+  );
+
+  it('goes even where no row has it any more', async () => {
+    await store({ user_id: 'k1' });
+    await put('aliases');
+    await database.client.query('TRUNCATE user_logins');
+
+    await erase(['--ip', IP, '--yes']);
+
+    expect(await tokensOf('user_logins_aliases')).toHaveLength(1);
+    await database.client.query('TRUNCATE user_logins_aliases');
+  });
+});
+
+it('rows that came between the count and the deletion are not deleted unseen: nothing is', async () => {
+  await storePeople(store);
+  const sought = seek(keyset, loginEvents, [{ source: 'ip', value: parseAddress(IP)! }]);
+  const person = { who: 'alice@host', reason: REASON };
+  const erasure = { declaration: loginEvents, sought, person, asked: soughtUnder(keyset, sought) };
+
+  for (const blank of [false, true]) {
+    await store({ user_id: 'late' });
+    const counted = (await usersOf(database)).filter((user) => /^([kh]\d|late)$/.test(user)).length - 1;
+    await expect(
+      withClient(database.login, (client) => eraseRows(client, { ...erasure, blank }, counted)),
+    ).rejects.toThrow(
+      `expected the ${counted} rows that were counted, got ${counted + 1}: events came or went meanwhile; nothing was changed`,
+    );
+  }
+
+  expect(await usersOf(database)).toEqual(['h1', 'k1', 'k2', 'late', 'late', 'other', 'same device']);
+  expect(await trail(database)).toEqual([]);
+});
+
+describe('vizard erase on a terminal', () => {
+  const children: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of children.splice(0)) if (child.exitCode === null) child.kill('SIGKILL');
+  });
+
+  /** Runs it on a terminal of its own, which `script` makes, and answers its question. */
+  async function answer(text: string): Promise<{ exitCode: number; shown: string }> {
+    const cli = new URL('../../bin/vizard.ts', import.meta.url).pathname;
+    const command = [process.execPath, cli, 'erase', ...access(database.url), '--ip', IP];
+    const quoted = command.map((word) => `'${word}'`).join(' ');
+    const args =
+      process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qec', quoted, '/dev/null'];
+    const child = spawn('script', args, { env: { PATH: process.env.PATH, SHELL: '/bin/sh', ...KEYS.env } });
+    children.push(child);
+    let shown = '';
+    let answered = false;
+    child.stdout.on('data', (chunk: Buffer) => {
+      shown += chunk.toString();
+      if (answered || !shown.includes('[y/N]')) return;
+      answered = true;
+      child.stdin.write(text);
+    });
+    const [exitCode] = (await once(child, 'close')) as [number];
+    return { exitCode, shown };
+  }
+
+  it('says how many rows there are, and deletes them after a yes', async () => {
+    await storePeople(store);
+
+    const { exitCode, shown } = await answer('y\r');
+
+    expect(shown).toContain('3 rows of user_logins have what was given; they go for good');
+    expect(shown).toContain('erased 3 rows');
+    expect(exitCode).toBe(0);
+    expect(await usersOf(database)).toEqual(['other', 'same device']);
+    expect(await trail(database)).toMatchObject([
+      { action: 'lookup', count: '3' },
+      { action: 'erase', count: '3' },
+    ]);
+  });
+
+  it.each<[string, string, number]>([
+    ['anything but a yes', 'n\r', 1],
+    ['Ctrl-C', '\u0003', 130],
+  ])('changes nothing after %s', async (_what, text, code) => {
+    await storePeople(store);
+
+    const { exitCode, shown } = await answer(text);
+
+    expect(shown).toContain('nothing was changed');
+    expect(exitCode).toBe(code);
+    expect(await usersOf(database)).toEqual(PEOPLE);
+    expect(await trail(database)).toMatchObject([{ action: 'lookup' }]);
+  });
+});
