@@ -82,6 +82,9 @@ export function seek(keyset: Keyset, declaration: TableDeclaration, values: read
   );
 }
 
+/** What is to be said of a statement with that condition. */
+export const READS_ALL = 'reading the whole table, because masked columns have no index …';
+
 /** The condition that a row meets which has all of the values, and its parameters, from $1 on. */
 export function conditionOf(sought: Sought): { readonly condition: string; readonly values: string[][] } {
   const values: string[][] = [];

@@ -12,6 +12,19 @@ export interface Progress {
 
 const LINE_INTERVAL = 1_000;
 
+/** Milliseconds after which a person wonders. */
+const PATIENCE = 2_000;
+
+/** Says on standard error what takes so long, of work that can't tell how far it is. */
+export async function sayWhatTakesLong<T>(text: string, work: () => Promise<T>): Promise<T> {
+  const timer = setTimeout(() => process.stderr.write(`${text}\n`), PATIENCE);
+  try {
+    return await work();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 export function createProgress(): Progress {
   return process.stderr.isTTY ? barProgress() : lineProgress();
 }

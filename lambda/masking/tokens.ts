@@ -116,6 +116,13 @@ export class Tokens implements Iterable<Token | null> {
     return `${prefix.toString('latin1')}${text.toString('latin1', start, start + length)}` as Token;
   }
 
+  /** The text of each token as bytes, of a column without NULLs. */
+  toCells(): Cells {
+    const cells = allocateCells(Uint32Array.from({ length: this.length }, (_, row) => this.byteLength(row)!));
+    for (let row = 0; row < this.length; row++) this.copy(row, cells.bytes, cells.starts[row]! * BLOCK);
+    return cells;
+  }
+
   *[Symbol.iterator](): Generator<Token | null> {
     for (let row = 0; row < this.length; row++) yield this.at(row);
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loginEventsWith } from '../../lambda/events/login-event.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
@@ -151,6 +152,18 @@ describe('vizard lookup', () => {
     await expectNothingShown(database, result);
     expect(result.stderr).toContain(message);
     expect(await trail(database)).toEqual([]);
+  });
+
+  it('says what takes long', async () => {
+    await store();
+    await withClient(database.login, async (other) => {
+      await other.query('BEGIN; LOCK TABLE user_logins');
+      const running = createCli().start(['lookup', ...access(database.url), '--ip', IP, '--json'], KEYS);
+      await running.shows('reading the whole table');
+      await other.query('COMMIT');
+
+      expect((await running.result).json()).toMatchObject({ total: 1 });
+    });
   });
 
   it('shows nothing where the trail cannot be written', async () => {

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { eraseRows } from '../../bin/commands/erase/erase-rows.ts';
 import { tokensOfQuery } from '../../bin/commands/recover/query.ts';
@@ -8,16 +10,18 @@ import { type DatabaseClient, withClient } from '../../lambda/postgres/connectio
 import { rekey } from '../../lambda/postgres/rekey/rekey.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { findAliases, findSealed } from '../../lambda/postgres/vault-read.ts';
+import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { recordOf, TODAY } from '../support/partitions.ts';
-import { KEYSET_JSON, records } from '../support/records.ts';
+import { KEYSET_JSON, loginEvent, record, records } from '../support/records.ts';
 import { uniqueRoles } from '../support/roles.ts';
 import { tlsLogin } from '../support/tls.ts';
 
 const plain = useDatabase();
 const partitioned = useDatabase({ empty: true });
 const createFunction = useFunctions();
+const createCli = useCli();
 const roles = uniqueRoles();
 const { writer, reader, recovery, custodian } = roles;
 
@@ -156,6 +160,39 @@ describe.each([
     const rows = await database.rows(`SELECT DISTINCT split_part(masked_ip, '~', 2) AS kid FROM user_logins`);
     expect(rows).toEqual([{ kid: 'k2' }]);
     await database.client.query('TRUNCATE user_logins, user_logins_keys');
+  });
+});
+
+describe('by the commands', () => {
+  it('one leads a key through its whole life and erases, the other recovers and looks up', async () => {
+    const { directory, run } = createCli();
+    writeFileSync(join(directory, 'keyset.json'), KEYSET_JSON.replace(/,"k2":"b+"/, ''));
+    const event = loginEvent({ ip: '203.0.113.7' });
+    expect(await createFunction({ databaseUrl: plain.url }).invoke([record(event)])).toEqual([]);
+    const vizard = async (user: string, ...args: string[]) => {
+      const url = Object.assign(new URL(plain.url), { username: user, password: PASSWORD }).href;
+      const shared = ['--keyset', 'keyset.json', '--reason', 'ticket 4711', '--database-url', url];
+      const { exitCode, stdout, stderr } = await run([...args, ...shared]);
+      expect(exitCode, stderr).toBe(0);
+      return stdout;
+    };
+    const query = ['--query', 'SELECT masked_ip FROM user_logins', '--column', 'masked_ip'];
+
+    await vizard(custodian, 'keys', 'add', 'k2');
+    await vizard(custodian, 'keys', 'promote', 'k2', '--now');
+    await vizard(custodian, 'rekey', '--from', 'k1', '--to', 'k2');
+    await vizard(custodian, 'keys', 'retire', 'k1');
+    await vizard(custodian, 'keys', 'shred', 'k1', '--now', '--yes');
+    expect(await vizard(recovery, 'recover', ...query)).toMatch(/^s1~k2~.*\t203\.0\.113\.7\n$/);
+    expect(await vizard(recovery, 'lookup', '--ip', '203.0.113.7')).toContain('s1~k2~');
+    await vizard(custodian, 'erase', '--ip', '203.0.113.7', '--yes');
+
+    expect(await plain.count()).toBe(0);
+    expect(await plain.rows('SELECT action FROM pii_audit ORDER BY number')).toEqual(
+      ['keys add', 'keys promote', 'rekey', 'keys retire', 'keys shred', 'recover', 'lookup', 'erase'].map(
+        (action) => ({ action }),
+      ),
+    );
   });
 });
 

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
+import type { Keyset } from '../../lambda/masking/keyset.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { dayOf } from '../../lambda/postgres/partition-days.ts';
 import { makePartitions } from '../../lambda/postgres/partitions.ts';
@@ -11,6 +12,7 @@ import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { KEYSET_TEXTS, KEYSETS, rekeyArguments, repeatsOf, Truth, tokensByKey } from '../support/rekey.ts';
 import { uniqueRoles } from '../support/roles.ts';
+import { textMasker } from '../support/tokens.ts';
 
 const database = useDatabase({ empty: true });
 const createFunction = useFunctions();
@@ -412,6 +414,29 @@ describe('a rekey', () => {
     const vault = await database.rows<{ token: string }>('SELECT token FROM user_logins_vault');
     const sorted = (rows: { token: string }[]) => rows.map(({ token }) => token).toSorted();
     expect(sorted(vault)).toEqual(sorted(tokens));
+  });
+});
+
+describe('a rekey of the vault', () => {
+  beforeEach(() => makeTable('plain'));
+
+  it('keeps values whose rows retention has dropped, for tokens that were exported', async () => {
+    await migrate(database.client, loginEvents, { vault: true });
+    await writer('k1', 'irreversible').invoke(truth.records(10));
+    const [, , , device] = loginEvents.columns;
+    const tokenUnder = (keyset: Keyset) =>
+      textMasker(keyset, 'irreversible', device)([Buffer.from('gone')])[0]!;
+    await database.rows(
+      `INSERT INTO user_logins_vault (token, key_id, sealed) VALUES ($1, gen_random_uuid(), 'sealed')`,
+      [tokenUnder(KEYSETS.k1)],
+    );
+    const cli = createCli();
+
+    expect((await cli.run(rekeyArguments(cli, database))).exitCode).toBe(0);
+
+    const vault = await database.rows<{ token: string }>('SELECT token FROM user_logins_vault');
+    expect(vault.map(({ token }) => token)).toContain(tokenUnder(KEYSETS.k2));
+    expect(vault.filter(({ token }) => token.startsWith('h1~k1'))).toEqual([]);
   });
 });
 

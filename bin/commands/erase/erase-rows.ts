@@ -18,7 +18,7 @@ export interface Erasure {
   readonly asked: Pick<Asked, 'columns' | 'kids' | 'tokens'>;
 }
 
-/** Reads the whole table: masked columns have no index. */
+/** How many rows there are. */
 export async function countRows(client: DatabaseClient, { declaration, sought }: Erasure): Promise<number> {
   const { condition, values } = conditionOf(sought);
   const { rows } = await client.query<{ rows: string }>(

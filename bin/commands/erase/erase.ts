@@ -5,9 +5,10 @@ import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
 import { identifyPerson, passGate } from '../../keys/gate.ts';
 import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
-import { readValues, seek, soughtUnder, type ValueOptions } from '../../keys/known-person.ts';
+import { READS_ALL, readValues, seek, soughtUnder, type ValueOptions } from '../../keys/known-person.ts';
 import { canAsk, confirm } from '../../local/confirm.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
+import { sayWhatTakesLong } from '../../local/progress.ts';
 import { countRows, type Erasure, eraseRows } from './erase-rows.ts';
 
 export type EraseOptions = DatabaseOptions &
@@ -35,13 +36,15 @@ export async function erase(options: EraseOptions): Promise<number> {
     const declaration = await findDeclaration(client);
     const sought = seek(keyset, declaration, values);
     const erasure: Erasure = { declaration, sought, blank, person, asked: soughtUnder(keyset, sought) };
-    if (yes && !dryRun) return report(options, await eraseRows(client, erasure));
+    const eraseThem = (expected?: number) =>
+      sayWhatTakesLong(READS_ALL, () => eraseRows(client, erasure, expected));
+    if (yes && !dryRun) return report(options, await eraseThem());
     return preview(client, erasure, async (counted) => {
       const nothing = { ...options, dryRun: true };
       if (dryRun || counted.rows === 0) return report(nothing, counted);
       process.stderr.write(`${say(blank, counted.rows, declaration.table)}\n`);
       const answer = await confirm(blank ? 'Empty them?' : 'Delete them?');
-      if (answer.yes) return report(options, await eraseRows(client, erasure, counted.rows));
+      if (answer.yes) return report(options, await eraseThem(counted.rows));
       process.stderr.write('nothing was changed\n');
       if (options.json) report(nothing, counted);
       return answer.exitCode || 1;
@@ -60,7 +63,7 @@ async function preview(
   erasure: Erasure,
   show: (counted: Outcome) => Promise<number> | number,
 ): Promise<number> {
-  const rows = await countRows(client, erasure);
+  const rows = await sayWhatTakesLong(READS_ALL, () => countRows(client, erasure));
   const asked = { ...erasure.asked, action: 'lookup', count: rows } as const;
   return passGate(client, erasure.person, asked, (row) => show({ rows, row }));
 }

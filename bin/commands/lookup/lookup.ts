@@ -7,6 +7,7 @@ import { identifyPerson, passGate } from '../../keys/gate.ts';
 import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
 import {
   conditionOf,
+  READS_ALL,
   readValues,
   type Sought,
   seek,
@@ -15,6 +16,7 @@ import {
 } from '../../keys/known-person.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
 import { printableJson, printableTable } from '../../local/printable.ts';
+import { sayWhatTakesLong } from '../../local/progress.ts';
 
 export type LookupOptions = DatabaseOptions &
   KeysetOptions &
@@ -36,7 +38,9 @@ export async function lookup(options: LookupOptions): Promise<number> {
     const keyset = await store.read();
     const declaration = await findDeclaration(client);
     const sought = seek(keyset, declaration, values);
-    const found = await findRows(client, declaration, sought, options.limit);
+    const found = await sayWhatTakesLong(READS_ALL, () =>
+      findRows(client, declaration, sought, options.limit),
+    );
     const asked = { ...soughtUnder(keyset, sought), action: 'lookup', count: found.total } as const;
     return passGate(client, person, asked, (row) => {
       process.stdout.write(options.json ? renderJson(found, row) : render(found, declaration));
@@ -45,7 +49,6 @@ export async function lookup(options: LookupOptions): Promise<number> {
   });
 }
 
-/** Reads the whole table: masked columns have no index. */
 async function findRows(
   client: DatabaseClient,
   declaration: TableDeclaration,

@@ -85,7 +85,10 @@ export async function rewriteVault(
   const { rows } = await client.query<BatchResult>(
     `WITH moved AS (UPDATE ${vault} SET token = alias.current FROM ${aliases} WHERE ${old} AND NOT ${isThere} RETURNING 1),
           surplus AS (DELETE FROM ${vault} USING ${aliases} WHERE ${old} AND ${isThere} RETURNING 1),
-          counted AS (SELECT ((SELECT count(*) FROM moved) + (SELECT count(*) FROM surplus))::int AS rewritten, 0 AS left)
+          counted AS (
+            SELECT ((SELECT count(*) FROM moved) + (SELECT count(*) FROM surplus))::int AS rewritten,
+                   (SELECT count(*)::int FROM ${vault} WHERE ${where} AND ${isOf(from, `${vault}.token`)})
+                     - ((SELECT count(*) FROM moved) + (SELECT count(*) FROM surplus))::int AS left)
      ${noting(declaration, id, next)}`,
   );
   return rows[0]!;

@@ -5,8 +5,9 @@ import type { Keyset } from '../../masking/keyset.ts';
 import type { Rotation } from '../../masking/retoken.ts';
 import { vaultTable } from '../vault-tables.ts';
 import { type AliasFiller, aliasFiller } from './aliases.ts';
-import { type BatchResult, type Position, rewriteRows, rewriteVault } from './batch.ts';
+import { type Position, rewriteRows, rewriteVault } from './batch.ts';
 import { blocksFor, type Relation, readRelations, within } from './blocks.ts';
+import { moveOrphans } from './orphans.ts';
 import { createMeter, type Meter, type RekeyProgress } from './progress.ts';
 
 export interface PassesOptions {
@@ -46,6 +47,7 @@ export async function rewriteAll(
   const work: PassWork = {
     client,
     declaration,
+    keyset,
     rekey,
     fill: aliasFiller(client, declaration, keyset, rekey),
     meter: createMeter('rows rewritten', options.rows, progress),
@@ -80,30 +82,32 @@ export async function pauseFor(milliseconds: number, signal: AbortSignal): Promi
 interface PassWork extends PassesOptions {
   readonly client: ClientBase;
   readonly declaration: TableDeclaration;
+  readonly keyset: Keyset;
   readonly rekey: RekeyUnderWay;
   readonly fill: AliasFiller;
   readonly meter: Meter;
 }
 
-type Rewrite = typeof rewriteRows;
-
 /** From a position to the end. @returns how many rows it rewrote */
 async function rewritePass(work: PassWork, position: Position): Promise<number> {
   const { client, declaration, batchSize, signal } = work;
   const vault = vaultTable(declaration);
-  const tables = [
-    ...after(await readRelations(client, declaration.table), position, vault).map(
-      (relation) => [relation, rewriteRows] as const,
-    ),
-    ...(await readRelations(client, vault)).map((relation) => [relation, rewriteVault] as const),
+  const relations = [
+    ...after(await readRelations(client, declaration.table), position, vault),
+    ...(await readRelations(client, vault)),
   ];
   const blocks = blocksFor(batchSize);
   let rewritten = 0;
-  for (const [relation, rewrite] of tables) {
+  for (const relation of relations) {
+    const rewrite = relation.table === vault ? rewriteVaultStretch : rewriteStretch;
     const first = relation.name === position.relation ? position.block : 0;
     for (let from = first; from < relation.blocks; from += blocks) {
       if (signal.aborted) return rewritten;
-      rewritten += await rewriteStretch(work, rewrite, relation, { from, to: from + blocks });
+      const to = from + blocks;
+      const done = await rewrite(work, within(relation, from, to), { relation: relation.name, block: to });
+      rewritten += done;
+      work.meter.add(done);
+      work.onBatch();
     }
   }
   return rewritten;
@@ -115,18 +119,22 @@ function after(relations: readonly Relation[], { relation }: Position, vault: st
 }
 
 async function rewriteStretch(
-  { client, declaration, rekey, fill, meter, onBatch }: PassWork,
-  rewrite: Rewrite,
-  relation: Relation,
-  { from, to }: { readonly from: number; readonly to: number },
+  { client, declaration, rekey, fill }: PassWork,
+  where: string,
+  next: Position,
 ): Promise<number> {
-  const where = within(relation, from, to);
-  const next = { relation: relation.name, block: to };
-  const attempt = (): Promise<BatchResult> => rewrite(client, declaration, rekey, where, next);
-  let { rewritten, left } = await attempt();
+  const { rewritten, left } = await rewriteRows(client, declaration, rekey, where, next);
   // Values that were new under the old key since the aliases were made.
-  if (left > 0 && (await fill(where)).added > 0) rewritten += (await attempt()).rewritten;
-  meter.add(rewritten);
-  onBatch();
-  return rewritten;
+  if (left === 0 || (await fill(where)).added === 0) return rewritten;
+  const again = await rewriteRows(client, declaration, rekey, where, next);
+  return rewritten + again.rewritten;
+}
+
+async function rewriteVaultStretch(
+  { client, declaration, keyset, rekey }: PassWork,
+  where: string,
+  next: Position,
+): Promise<number> {
+  const { rewritten, left } = await rewriteVault(client, declaration, rekey, where, next);
+  return left === 0 ? rewritten : rewritten + (await moveOrphans(client, declaration, keyset, rekey, where));
 }

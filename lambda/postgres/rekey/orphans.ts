@@ -1,0 +1,51 @@
+import type { ClientBase } from 'pg';
+import { isMasked, type TableDeclaration } from '../../events/declaration.ts';
+import type { Keyset } from '../../masking/keyset.ts';
+import { type Rotation, retokener } from '../../masking/retoken.ts';
+import { vaultTable } from '../vault-tables.ts';
+import { isOf } from './batch.ts';
+import { aliasesTable } from './tables.ts';
+
+/**
+ * Moves sealed values to the new key that no row of the table has any more, because retention has dropped theirs: tokens
+ * that were exported can still be recovered then. Nothing says of which column such a token was, so that the value is kept
+ * under the token of each domain; nobody has the wrong ones.
+ *
+ * @param where condition on the vault
+ * @returns how many values were moved
+ */
+export async function moveOrphans(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  keyset: Keyset,
+  rotation: Rotation,
+  where: string,
+): Promise<number> {
+  const vault = vaultTable(declaration);
+  const { rows } = await client.query<{ token: string }>(
+    `SELECT token FROM ${vault} WHERE ${where} AND ${isOrphan(declaration, rotation.from)}`,
+  );
+  const orphans = rows.map(({ token }) => token);
+  const columns = new Map(declaration.columns.filter(isMasked).map((column) => [column.mask.domain, column]));
+  const pairs = [...columns.values()].flatMap((column) => {
+    const current = retokener(keyset, column, rotation)(orphans);
+    return orphans.flatMap((token, i) => (current[i] === undefined ? [] : [[token, current[i]] as const]));
+  });
+  if (pairs.length === 0) return 0;
+  const { rowCount } = await client.query(
+    `WITH pair AS (SELECT * FROM unnest($1::text[], $2::text[]) AS pair (old, current)),
+          kept AS (
+            INSERT INTO ${vault} (token, key_id, sealed)
+            SELECT current, key_id, sealed FROM pair JOIN ${vault} ON token = old ORDER BY current
+            ON CONFLICT (token) DO NOTHING)
+     DELETE FROM ${vault} WHERE token IN (SELECT old FROM pair)`,
+    [pairs.map(([old]) => old), pairs.map(([, current]) => current)],
+  );
+  return rowCount ?? 0;
+}
+
+/** A token of a key in the vault that stands in no row: tokens of rows have aliases. */
+function isOrphan(declaration: TableDeclaration, from: string): string {
+  const token = `${vaultTable(declaration)}.token`;
+  return `${isOf(from, token)} AND NOT EXISTS (SELECT FROM ${aliasesTable(declaration)} AS alias WHERE alias.token = ${token})`;
+}
