@@ -43,11 +43,9 @@ export async function openSealed(
   const rows = await findSealedRows(client, declaration, keyset, columns, tokens);
   const contentKeys = await openContentKeys(privateKeys, [...rows.values()]);
   const values = openRows(contentKeys, columns, [...rows.values()]);
-  const asked = tokens.map((token) => {
+  const opened = tokens.map((token): OpenedToken => {
     const { kid = '' } = parseToken(token) ?? {};
-    return { token, kid, row: rows.get(token) };
-  });
-  const opened = asked.map(({ kid, row }): OpenedToken => {
+    const row = rows.get(token);
     if (!keyset.kids.includes(kid)) return { kind: 'failed', reason: 'unknown_key', kid };
     if (row === undefined) return { kind: 'failed', reason: 'not_in_vault', kid };
     if (contentKeys.get(row.keyId)!.kind === 'other_recipient')

@@ -31,12 +31,18 @@ async function viewOf(client: ClientBase, declaration: TableDeclaration): Promis
   const { table, columns } = declaration;
   const view = currentView(declaration);
   const masked = new Set(columns.filter(isMasked).map(({ column }) => column));
-  // A view that is there keeps its columns, and takes further ones at its end only, where the table has them as well.
-  const wanted = new Set([...columnNames(declaration), ...(await columnTypes(client, view)).keys()]);
-  const types = [...(await columnTypes(client, table))].filter(([name]) => wanted.has(name));
-  const selected = types.map(([name, type]) =>
-    masked.has(name) ? `coalesce(of_${name}.current, t.${name})::${type} AS ${name}` : `t.${name}`,
-  );
+  // One that is there keeps its columns and their types, and takes further ones at its end only, where the table has them.
+  const existing = await columnTypes(client, view);
+  const declared = new Set(columnNames(declaration));
+  const selected = [...(await columnTypes(client, table))]
+    .filter(([name]) => declared.has(name) || existing.has(name))
+    .map(([name, own]) => {
+      const [value, type] = masked.has(name)
+        ? [`coalesce(of_${name}.current, t.${name})`, 'text']
+        : [`t.${name}`, own];
+      const kept = existing.get(name) ?? type;
+      return `${value}${kept === type ? '' : `::${kept}`} AS ${name}`;
+    });
   const joins = [...masked].map(
     (name) => `LEFT JOIN ${aliasesTable(declaration)} AS of_${name} ON of_${name}.token = t.${name}`,
   );

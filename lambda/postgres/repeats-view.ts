@@ -33,12 +33,12 @@ async function repeatsView(client: ClientBase, declaration: TableDeclaration): P
     .filter(isMasked)
     .map(
       ({ column, mask }) =>
-        `SELECT '${mask.domain}' AS kind, ${column} AS token, ${repeats.subject} AS subject, ${DATE_COLUMN} FROM ${table}`,
+        `SELECT '${mask.domain}' AS kind, ${column}::text AS token, ${repeats.subject} AS subject, ${DATE_COLUMN} FROM ${table}`,
     );
   const query = `
-    SELECT kind, masked_value, count(*) AS ${repeats.count}, count(DISTINCT subject) AS ${repeats.subjects},
+    SELECT kind, masked_value::${type} AS masked_value, count(*) AS ${repeats.count}, count(DISTINCT subject) AS ${repeats.subjects},
            min(${DATE_COLUMN}) AS first_date, max(${DATE_COLUMN}) AS last_date
-    FROM (SELECT kind, coalesce(current, token)::${type} AS masked_value, subject, ${DATE_COLUMN}
+    FROM (SELECT kind, coalesce(current, token) AS masked_value, subject, ${DATE_COLUMN}
           FROM (${occurrences.join(' UNION ALL ')}) AS occurrence
           LEFT JOIN ${aliasesTable(declaration)} AS alias USING (token)) AS resolved
     WHERE masked_value IS NOT NULL

@@ -11,13 +11,15 @@ import type { WriteReport } from './write-report.ts';
 /**
  * Puts values into the vault that are not there, and with the first of them the content key that opens them. It needs no
  * right but INSERT: a conflict that names no columns reads none, nor does RETURNING a constant. Sorted, because two
- * transactions that insert the same tokens in different orders wait for each other until Postgres kills one.
+ * transactions that insert the same tokens in different orders wait for each other until Postgres kills one. Each array
+ * is unnested by itself, because what unnest makes of several is written out before it is read.
  */
 function vaultStatement(declaration: TableDeclaration): string {
   return `
     WITH added AS (
       INSERT INTO ${vaultTable(declaration)} (token, key_id, sealed)
-      SELECT value.token, $3::uuid, value.sealed FROM unnest($1::text[], $2::bytea[]) AS value (token, sealed)
+      SELECT value.token, $3::uuid, value.sealed
+      FROM (SELECT unnest($1::text[]) AS token, unnest($2::bytea[]) AS sealed) AS value
       ORDER BY value.token COLLATE "C"
       ON CONFLICT DO NOTHING
       RETURNING 1)
@@ -25,7 +27,7 @@ function vaultStatement(declaration: TableDeclaration): string {
     SELECT $3::uuid, $4, $5::bytea, current_date WHERE EXISTS (SELECT FROM added)`;
 }
 
-/** @returns what puts sealed values into the vault, none where there are none. @param tokens of those @default all */
+/** @param tokens which of the sealed values @default all @returns what puts them there, nothing for none */
 export type VaultInsert = (sealed: SealedValues | undefined, tokens?: ReadonlySet<string>) => Statement[];
 
 export function vaultInsert(declaration: TableDeclaration): VaultInsert {
@@ -36,7 +38,7 @@ export function vaultInsert(declaration: TableDeclaration): VaultInsert {
     const values = [
       binaryArray(
         OID.text,
-        entries.map(([token]) => Buffer.from(token, 'latin1')),
+        entries.map(([token]) => token),
       ),
       binaryArray(
         OID.bytea,

@@ -326,3 +326,56 @@ describe('while a table is rewritten from one key to the next', () => {
     await database.client.query('DELETE FROM user_logins_aliases');
   });
 });
+
+describe('on the whole', () => {
+  /** A command with the keyset in a file, which commands change. */
+  function withKeysetFile() {
+    const cli = createCli();
+    const file = join(cli.directory, 'keyset.json');
+    writeFileSync(file, KEYSET_JSON);
+    writeFileSync(
+      join(cli.directory, 'private.pem'),
+      keys.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    );
+    const place = ['--database-url', database.url, '--keyset', file, '--reason', REASON];
+    return async (...args: readonly string[]) => {
+      const result = await cli.run([...args, ...place]);
+      expect(result.exitCode, result.stderr).toBe(0);
+      return result;
+    };
+  }
+
+  it('after a rekey every value opens by its token of before and by the one of after', async () => {
+    const vizard = withKeysetFile();
+    const before = await store();
+    await vizard('keys', 'promote', 'k2', '--now');
+    await vizard('rekey', '--from', 'k1', '--to', 'k2');
+    const after = await database.rows<Tokens>(
+      'SELECT masked_ip AS ip, masked_device_id AS device FROM user_logins',
+    );
+    expect(after[0]!.ip).toMatch(/^h1~k2~/);
+
+    const tokens = [before.ip, before.device, after[0]!.ip, after[0]!.device];
+    const { stdout } = await vizard('recover', ...tokens, '--private-key', 'private.pem');
+
+    expect(stdout.split('\n').map((line) => line.split('\t')[1])).toEqual([
+      IP,
+      DEVICE,
+      IP,
+      DEVICE,
+      undefined,
+    ]);
+  });
+
+  it('what was erased is not in the vault, and is there again when it comes again', async () => {
+    const vizard = withKeysetFile();
+    const { ip } = await store();
+    await vizard('erase', '--ip', IP, '--yes');
+
+    const gone = await recover([ip], { privateKeys: [keys] });
+    expect(reasons(gone)[0]).toContain('is not in the vault');
+
+    expect(await store()).toMatchObject({ ip });
+    expect(await recover([ip], { privateKeys: [keys] })).toMatchObject({ stdout: `${ip}\t${IP}\n` });
+  });
+});

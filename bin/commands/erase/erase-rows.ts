@@ -2,6 +2,7 @@ import { VizardError } from '../../../lambda/errors.ts';
 import { isMasked, type TableDeclaration } from '../../../lambda/events/declaration.ts';
 import { type AuditRow, appendAudit, digestOf } from '../../../lambda/postgres/audit.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
+import { excludeRekeys } from '../../../lambda/postgres/rekey/lock.ts';
 import { aliasesTable } from '../../../lambda/postgres/rekey/tables.ts';
 import { inTransaction } from '../../../lambda/postgres/transaction.ts';
 import { vaultTable } from '../../../lambda/postgres/vault-tables.ts';
@@ -43,7 +44,7 @@ export async function eraseRows(
   const { declaration, person, asked } = erasure;
   return inTransaction(client, async () => {
     await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
-    await requireNoRekey(client);
+    await excludeRekeys(client);
     const { rows, tokens } = await removeRows(client, erasure);
     if (expected !== undefined && rows !== expected)
       throw new VizardError(
@@ -61,17 +62,6 @@ export async function eraseRows(
     await client.query('COMMIT');
     return { rows, row };
   });
-}
-
-/** It rewrites the tokens by which rows are found here, and holds the lock as long as it runs. */
-async function requireNoRekey(client: DatabaseClient): Promise<void> {
-  const { rows } = await client.query<{ free: boolean }>(
-    `SELECT pg_try_advisory_xact_lock_shared(hashtext('vizard rekey')) AS free`,
-  );
-  if (!rows[0]!.free)
-    throw new VizardError(
-      'a rekey or a change of the keys is under way; nothing was changed: run it again when that has ended',
-    );
 }
 
 /** @returns how many rows there were, and the tokens that stood in them */
