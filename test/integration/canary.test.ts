@@ -217,7 +217,7 @@ describe('no address, device id or body is written anywhere', () => {
       ],
       [
         'a length',
-        'ALTER TABLE user_logins ALTER device_type TYPE varchar(3)',
+        'DROP VIEW user_logins_current; ALTER TABLE user_logins ALTER device_type TYPE varchar(3)',
         'ALTER TABLE user_logins ALTER device_type TYPE varchar(32)',
       ],
       [

@@ -34,7 +34,7 @@ async function connect(): Promise<Client> {
 afterEach(async () => {
   await Promise.all(others.splice(0).map((client) => client.end()));
   await database.client.query(
-    'DROP VIEW user_login_repeats; ALTER TABLE user_logins DROP COLUMN IF EXISTS carrier',
+    'DROP VIEW user_login_repeats, user_logins_current; ALTER TABLE user_logins DROP COLUMN IF EXISTS carrier',
   );
   await migrate(database.client, loginEvents);
 });
