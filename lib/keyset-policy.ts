@@ -24,6 +24,7 @@ export interface KeysetPolicyProps {
 export class KeysetPolicy extends ManagedPolicy {
   constructor(scope: Construct, id: string, props: KeysetPolicyProps) {
     const { description, keyset, replacesKeyset = false, database, schema, databaseRole } = props;
+    // Never to be changed: IAM can't alter a description, so CloudFormation would make another policy, and detach people.
     super(scope, id, { description });
     this.addStatements(
       new PolicyStatement({

@@ -1,6 +1,7 @@
 import {
   closeSync,
   fchmodSync,
+  fchownSync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -8,6 +9,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -41,22 +43,35 @@ export function fileStore(file: string): TextStore {
   };
 }
 
-/** By a rename, so that whoever reads, and whoever comes after a crash, finds one text or the other. */
+/**
+ * By a rename, so that whoever reads, and whoever comes after a crash, finds one text or the other, and whoever could read
+ * the one can read the other.
+ */
 function replace(file: string, text: string): void {
   const next = `${file}.next`;
   rmSync(next, { force: true });
-  const handle = openSync(next, 'wx', 0o600);
   try {
+    fill(next, text, statSync(file));
+    renameSync(next, file);
+  } catch (error) {
+    rmSync(next, { force: true });
+    throw error;
+  }
+  const directory = openSync(dirname(file), 'r');
+  fsyncSync(directory);
+  closeSync(directory);
+}
+
+function fill(file: string, text: string, { uid, gid, mode }: Stats): void {
+  const handle = openSync(file, 'wx', 0o600);
+  try {
+    fchownSync(handle, uid, gid);
+    fchmodSync(handle, mode & 0o777);
     writeFileSync(handle, text);
-    fchmodSync(handle, statSync(file).mode & 0o777);
     fsyncSync(handle);
   } finally {
     closeSync(handle);
   }
-  renameSync(next, file);
-  const directory = openSync(dirname(file), 'r');
-  fsyncSync(directory);
-  closeSync(directory);
 }
 
 /**
@@ -73,9 +88,20 @@ function lock(file: string, name: string): () => void {
       return () => rmSync(link, { force: true });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (attempt === 2 || isAlive(readlinkSync(link))) throw changedMeanwhile(name);
+      if (attempt === 2 || isAlive(readLock(link))) throw changedMeanwhile(name);
       rmSync(link, { force: true });
     }
+  }
+}
+
+function readLock(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+    throw new VizardError(
+      `${link}: expected the lock of a command that changes the keyset, which is a symbolic link, got something else; nothing was changed, remove it`,
+    );
   }
 }
 
@@ -96,7 +122,12 @@ function doing<T>(name: string, what: 'read' | 'written', work: () => T): T {
   } catch (error) {
     if (error instanceof VizardError) throw error;
     const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    const advice = code === 'ENOENT' ? '; name one with --keyset or --keyset-secret' : '';
-    throw new VizardError(`${name} cannot be ${what} (${code})${advice}`);
+    const advice = ADVICE[code];
+    throw new VizardError(`${name} cannot be ${what} (${code})${advice === undefined ? '' : `; ${advice}`}`);
   }
 }
+
+const ADVICE: Readonly<Record<string, string>> = {
+  ENOENT: 'name one with --keyset or --keyset-secret',
+  EPERM: 'nothing was changed; run it as the user whom the file belongs to, who has to be of its group too',
+};

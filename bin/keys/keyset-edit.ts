@@ -17,7 +17,12 @@ export function addKey(
   return edit(text, { set: { [kid]: material, [`${kid}.added`]: now.toISOString() } });
 }
 
-/** Makes a key the one of new tokens. @param over the key that its irreversible tokens are layered over from now on */
+/**
+ * Makes a key the one of new tokens.
+ *
+ * @param over the key that its irreversible tokens are layered over from now on: at its first promotion topLayer, later and
+ *   for one that wrote before undefined, which leaves it as it is
+ */
 export function promoteKey(
   text: string,
   { kid, over }: { readonly kid: string; readonly over: string | undefined },
@@ -74,7 +79,15 @@ export function wasPrimary(keyset: Keyset, kid: string, written: ReadonlySet<str
   );
 }
 
-/** The keys whose irreversible tokens are layered over those of a key, directly or further. */
+/**
+ * The key that a new one is layered over: the highest above the primary, which is the primary itself unless it was promoted
+ * again. Functions may still write with those above it, and their tokens have to stay below the new ones.
+ */
+export function topLayer(keyset: Keyset): string {
+  return keysAbove(keyset, keyset.primary).at(-1) ?? keyset.primary;
+}
+
+/** The keys whose irreversible tokens are layered over those of a key, directly or further, the highest last. */
 export function keysAbove(keyset: Keyset, kid: string): string[] {
   const above = keyset.kids.filter((other) => keyset.facts(other).over === kid);
   return [...above, ...above.flatMap((other) => keysAbove(keyset, other))];

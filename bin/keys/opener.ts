@@ -48,7 +48,8 @@ export async function openSealed(
     const row = rows.get(token);
     if (!keyset.kids.includes(kid)) return { kind: 'failed', reason: 'unknown_key', kid };
     if (row === undefined) return { kind: 'failed', reason: 'not_in_vault', kid };
-    if (contentKeys.get(row.keyId)!.kind === 'other_recipient')
+    if (row.recipient === null) return { kind: 'failed', reason: 'no_content_key', kid };
+    if (contentKeys.get(row.keyId)?.kind === 'other_recipient')
       return { kind: 'failed', reason: 'other_recipient', kid, recipient: row.recipient };
     const value = values.get(row);
     return value === undefined
@@ -64,14 +65,15 @@ interface Unsealed {
   readonly value: Uint8Array;
 }
 
-/** Each content key once. */
+/** Each content key that is there, once. */
 async function openContentKeys(
   privateKeys: PrivateKeys,
   rows: readonly VaultRow[],
 ): Promise<Map<string, OpenedKey>> {
   const keys = new Map<string, OpenedKey>();
   for (const { keyId, recipient, sealedKey } of rows) {
-    if (!keys.has(keyId)) keys.set(keyId, await privateKeys.open(recipient, sealedKey));
+    if (recipient === null || sealedKey === null || keys.has(keyId)) continue;
+    keys.set(keyId, await privateKeys.open(recipient, sealedKey));
   }
   return keys;
 }
@@ -84,8 +86,8 @@ function openRows(
 ): Map<VaultRow, Unsealed> {
   const values = new Map<VaultRow, Unsealed>();
   for (const [keyId, ofKey] of Map.groupBy(rows, (row) => row.keyId)) {
-    const contentKey = contentKeys.get(keyId)!;
-    if (contentKey.kind !== 'opened') continue;
+    const contentKey = contentKeys.get(keyId);
+    if (contentKey?.kind !== 'opened') continue;
     for (const column of columns) {
       const left = ofKey.filter((row) => !values.has(row));
       const opened = openValues(

@@ -1,7 +1,7 @@
 import { parseDatabaseUrl } from '../../lambda/config.ts';
 import { DatabaseFailure, VizardError } from '../../lambda/errors.ts';
 import { ENV } from '../../lambda/names.ts';
-import { type DatabaseClient, withClient } from '../../lambda/postgres/connection.ts';
+import { ALL_ROWS, type DatabaseClient, withClient } from '../../lambda/postgres/connection.ts';
 
 /** How a command is told which database is meant. */
 export interface DatabaseOptions {
@@ -58,20 +58,29 @@ export async function withDatabase<T>(
 ): Promise<T> {
   const database = await findDatabase(options);
   try {
-    return await withClient({ kind: 'url', url: database.url }, work);
+    return await withClient({ kind: 'url', url: database.url }, async (client) => {
+      await client.query(ALL_ROWS);
+      return work(client);
+    });
   } catch (error) {
     if (!(error instanceof DatabaseFailure)) throw error;
-    const advice = ADVICE[error.code] ?? `check --database-url or ${ENV.databaseUrl}`;
+    const advice = databaseAdvice(error.code) ?? `check --database-url or ${ENV.databaseUrl}`;
     throw new VizardError(`the database cannot be used (${error.code}); ${advice}`);
   } finally {
     await database.stop?.();
   }
 }
 
+/** What to do about a code of the database, where that is known. */
+export function databaseAdvice(code: string): string | undefined {
+  return ADVICE[code];
+}
+
 /** By SQLSTATE. */
 const ADVICE: Readonly<Record<string, string>> = {
   '42P01': 'a table is missing: run the migration, by `vizard run` or the deployment of the stack',
-  '42501': 'log in as a role that may do this, vizard_recovery or vizard_custodian',
+  '42501':
+    'log in as a role that may do this, vizard_recovery or vizard_custodian, and from which no row level security hides rows',
   '25006': 'this server only reads; name the one that writes',
   '0A000': 'this server only reads, or is too old; name the one that writes',
 };

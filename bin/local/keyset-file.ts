@@ -68,5 +68,6 @@ function readText(file: string): string {
 }
 
 function newKeyset(): string {
-  return `${JSON.stringify({ primary: 'k1', k1: randomBytes(48).toString('base64url') })}\n`;
+  const material = randomBytes(48).toString('base64url');
+  return `${JSON.stringify({ primary: 'k1', k1: material, 'k1.added': new Date().toISOString() })}\n`;
 }

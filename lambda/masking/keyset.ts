@@ -76,6 +76,12 @@ function createKeyset(json: string): Keyset {
   }
   if (!materials.has(primary)) throw notOneOf(PRIMARY, materials, primary);
   const facts = collectFacts(told, materials);
+  // Of two members of one name the parser takes the last, and nobody notices that a key is gone.
+  if (countStrings(json) !== 2 * (1 + keys.length + told.length)) {
+    throw new KeysetError(
+      'expected each name once, got one that stands there twice; take out the member that is wrong',
+    );
+  }
   return Object.freeze<Keyset>({
     primary,
     kids: Object.freeze([...materials.keys()]),
@@ -89,6 +95,11 @@ function createKeyset(json: string): Keyset {
       return facts.get(kid) ?? {};
     },
   });
+}
+
+/** The names and values of flat JSON whose values are strings. */
+function countStrings(json: string): number {
+  return json.match(/"(?:[^"\\]|\\.)*"/g)?.length ?? 0;
 }
 
 function partition<T>(items: readonly T[], belongs: (item: T) => boolean): [T[], T[]] {

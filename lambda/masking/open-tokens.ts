@@ -24,7 +24,7 @@ export type OpenedToken =
 
 /**
  * `altered` is also what was made for none of the columns, or with another key of the same name: nothing tells them apart.
- * The last two are of irreversible tokens whose values are sealed in a vault.
+ * The last three are of irreversible tokens whose values are sealed in a vault.
  */
 export type OpeningFailure =
   | 'not_a_token'
@@ -32,6 +32,7 @@ export type OpeningFailure =
   | 'unknown_key'
   | 'altered'
   | 'not_in_vault'
+  | 'no_content_key'
   | 'other_recipient';
 
 const utf8 = new TextEncoder();

@@ -9,7 +9,7 @@ export interface SealerMemory {
 }
 
 export interface SealerMemoryOptions {
-  /** Most tokens. A token takes about 100 bytes. @default 200000 */
+  /** Most tokens. A token takes about 160 bytes. @default 200000 */
   readonly size?: number;
   /**
    * Milliseconds for which a token is kept at most: a value that was erased is sealed again where it comes back later.

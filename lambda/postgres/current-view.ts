@@ -44,7 +44,8 @@ async function viewOf(client: ClientBase, declaration: TableDeclaration): Promis
       return `${value}${kept === type ? '' : `::${kept}`} AS ${name}`;
     });
   const joins = [...masked].map(
-    (name) => `LEFT JOIN ${aliasesTable(declaration)} AS of_${name} ON of_${name}.token = t.${name}`,
+    (name) =>
+      `LEFT JOIN ${aliasesTable(declaration)} AS of_${name} ON of_${name}.token = t.${name} COLLATE "default"`,
   );
   return {
     view,

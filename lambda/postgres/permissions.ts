@@ -52,9 +52,19 @@ export function permissions(declaration: TableDeclaration): readonly Permissions
     { relation: repeats.view, roles: readers },
     { relation: currentView(declaration), roles: readers },
     { relation: keysTable(declaration), roles: { writer: APPEND, custodian: READ } },
-    { relation: aliasesTable(declaration), roles: { recovery: READ, custodian: CHANGE } },
-    { relation: rekeysTable(declaration), roles: { custodian: CHANGE } },
-    { relation: groupsTable(declaration), roles: { custodian: CHANGE } },
+    // Readers as well: a view that somebody made security_invoker reads with their rights.
+    {
+      relation: aliasesTable(declaration),
+      roles: { reader: READ, recovery: READ, custodian: CHANGE },
+    },
+    {
+      relation: rekeysTable(declaration),
+      roles: { custodian: { SELECT: 'all', INSERT: 'all', UPDATE: 'all' } },
+    },
+    {
+      relation: groupsTable(declaration),
+      roles: { custodian: { SELECT: 'all', INSERT: 'all', DELETE: 'all' } },
+    },
     {
       relation: vaultTable(declaration),
       roles: { writer: { INSERT: 'all' }, recovery: READ, custodian: CHANGE },

@@ -38,9 +38,9 @@ async function repeatsView(client: ClientBase, declaration: TableDeclaration): P
   const query = `
     SELECT kind, masked_value::${type} AS masked_value, count(*) AS ${repeats.count}, count(DISTINCT subject) AS ${repeats.subjects},
            min(${DATE_COLUMN}) AS first_date, max(${DATE_COLUMN}) AS last_date
-    FROM (SELECT kind, coalesce(current, token) AS masked_value, subject, ${DATE_COLUMN}
+    FROM (SELECT kind, coalesce(alias.current, occurrence.token) AS masked_value, subject, ${DATE_COLUMN}
           FROM (${occurrences.join(' UNION ALL ')}) AS occurrence
-          LEFT JOIN ${aliasesTable(declaration)} AS alias USING (token)) AS resolved
+          LEFT JOIN ${aliasesTable(declaration)} AS alias ON alias.token = occurrence.token COLLATE "default") AS resolved
     WHERE masked_value IS NOT NULL
     GROUP BY kind, masked_value
     HAVING count(*) > 1`;

@@ -7,11 +7,12 @@ import { bringUpKeysTable } from './keys-table.ts';
 import type { Day } from './partition-days.ts';
 import { bringUpPartitioning } from './partitioned-table.ts';
 import type { RoleNames } from './permissions.ts';
-import { bringUpRekeyTables } from './rekey/tables.ts';
+import { aliasesTable, bringUpRekeyTables } from './rekey/tables.ts';
 import { bringUpView } from './repeats-view.ts';
 import { bringUpRoles } from './roles.ts';
 import { changeSchema, type SchemaChangeOptions } from './schema-change.ts';
 import { bringUpTable } from './table.ts';
+import { letViewsRead } from './table-rights.ts';
 import { bringUpVault } from './vault-tables.ts';
 
 export interface MigrationOptions extends SchemaChangeOptions {
@@ -54,6 +55,8 @@ export async function migrate(
     others = [];
     if (!(await bringUpView(client, declaration, run))) others.push(declaration.repeats.view);
     if (!(await bringUpCurrentView(client, declaration, run))) others.push(currentView(declaration));
+    const views = [declaration.repeats.view, currentView(declaration)];
+    await letViewsRead(run, views, aliasesTable(declaration));
     await bringUpKeysTable(client, declaration, run);
     await bringUpAudit(client, run);
     if (vault) created.push(...(await bringUpVault(client, declaration, run)));

@@ -32,6 +32,18 @@ export async function belongOnlyToOwnerOf(run: Run, table: string, other: string
   await run(`ALTER TABLE ${table} OWNER TO ${owner}`);
 }
 
+/** Lets views read a table with their owners' rights: one that is older than the table may be somebody else's. */
+export async function letViewsRead(run: Run, views: readonly string[], table: string): Promise<void> {
+  const { rows } = await run(
+    `SELECT DISTINCT quote_ident(pg_get_userbyid(relowner)) AS owner FROM pg_class
+     WHERE oid = ANY ($1::regclass[]) AND NOT has_table_privilege(relowner, $2::regclass, 'SELECT')`,
+    [views, table],
+  );
+  for (const { owner } of rows as { owner: string }[]) {
+    await run(`GRANT SELECT ON TABLE ${table} TO ${owner}`);
+  }
+}
+
 /**
  * @throws VizardError where the administrator may not change the table and give its owner others, as
  *   https://www.postgresql.org/docs/current/sql-altertable.html has it

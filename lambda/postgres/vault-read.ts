@@ -7,9 +7,9 @@ export interface VaultRow {
   readonly token: string;
   readonly sealed: Uint8Array;
   readonly keyId: string;
-  /** Fingerprint of the key that the content key is sealed to. */
-  readonly recipient: string;
-  readonly sealedKey: Uint8Array;
+  /** Fingerprint of the key that the content key is sealed to; null where the content key is not there. */
+  readonly recipient: string | null;
+  readonly sealedKey: Uint8Array | null;
 }
 
 /** Whether values were sealed here, ever. */
@@ -25,7 +25,7 @@ export async function findSealed(
 ): Promise<VaultRow[]> {
   const { rows } = await client.query<VaultRow>(
     `SELECT token, sealed, key_id AS "keyId", recipient, sealed_key AS "sealedKey"
-     FROM ${vaultTable(declaration)} JOIN ${vaultKeysTable(declaration)} AS key ON key.id = key_id
+     FROM ${vaultTable(declaration)} LEFT JOIN ${vaultKeysTable(declaration)} AS key ON key.id = key_id
      WHERE token = ANY ($1::text[])`,
     [tokens],
   );

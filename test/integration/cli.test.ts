@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { inputFile, useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
@@ -72,6 +73,7 @@ describe('vizard run', () => {
 
     const first = await cli.run(['run', '--json', '--input', input, '--data-dir', dataDir]);
     const keyset = readFileSync(join(dataDir, 'keyset.json'), 'utf8');
+    expect(Date.now() - Date.parse(parseKeyset(keyset).facts('k1').added!)).toBeLessThan(600_000);
     const second = await cli.run(['run', '--json', '--input', input, '--data-dir', dataDir]);
     const sent = await cli.run(['send', input, '--data-dir', dataDir, '--json']);
     const third = await cli.run(['run', '--json', '--input', '/dev/null', '--data-dir', dataDir]);

@@ -4,10 +4,13 @@ import { describe, expect, it, vi } from 'vitest';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { useDatabase } from '../support/database.ts';
+import { useFunctions } from '../support/function.ts';
 import { type KeyCommands, useKeyCommands } from '../support/key-commands.ts';
-import { FIRST, ROTATED } from '../support/key-proofs.ts';
+import { FIRST, ROTATED, useKeys } from '../support/key-proofs.ts';
+import { records } from '../support/records.ts';
 
 const database = useDatabase();
+const { environment } = useKeys(database, useFunctions());
 const createCommands = useKeyCommands(database);
 
 /** Runs work while nobody can append to the audit trail. @param work is given who waits for it */
@@ -30,6 +33,7 @@ async function whileNobodyAudits<T>(work: (waiting: () => Promise<number>) => Pr
 
 describe('a keyset whose change cannot be audited', () => {
   it('stays as it is where there is no trail', async () => {
+    await environment(ROTATED).invoke(records(1));
     await database.client.query('ALTER TABLE pii_audit RENAME TO gone');
     try {
       const { keys, text } = createCommands(ROTATED);
@@ -93,13 +97,41 @@ describe('a keyset that two change at once', () => {
   });
 });
 
+describe('a keyset that is another a moment after it was written', () => {
+  /** Takes out of the keyset what is said of the new key, as soon as it stands there. */
+  const MEDDLER = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const { renameSync } = fs;
+    fs.renameSync = (from, to) => {
+      renameSync(from, to);
+      const { 'k2.added': _, ...members } = JSON.parse(fs.readFileSync(to, 'utf8'));
+      fs.writeFileSync(to, JSON.stringify(members));
+    };
+    syncBuiltinESMExports();`;
+
+  it('is said, whatever in it is another', async () => {
+    const { cli, keys, text } = createCommands(FIRST);
+    const meddler = join(cli.directory, 'meddler.mjs');
+    writeFileSync(meddler, MEDDLER);
+
+    const { exitCode, stdout, stderr } = await keys(['add'], {
+      env: { NODE_OPTIONS: `--import=${meddler}` },
+    });
+
+    expect(parseKeyset(text()).kids).toEqual(['k1', 'k2']);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toMatch(/^vizard: .*: expected the keyset that was just written, got another;.*\n$/);
+  });
+});
+
 describe('kill -9 in the middle of the write of a keyset', () => {
   /** Kills its process at one of the calls of the file system that the write makes: before it, or with half a text written. */
   const KILLER = `
     import fs from 'node:fs';
     import { syncBuiltinESMExports } from 'node:module';
     let left = Infinity;
-    for (const name of ['symlinkSync', 'openSync', 'writeFileSync', 'fchmodSync', 'fsyncSync', 'renameSync', 'rmSync']) {
+    for (const name of ['symlinkSync', 'openSync', 'fchownSync', 'fchmodSync', 'writeFileSync', 'fsyncSync', 'renameSync', 'rmSync']) {
       const call = fs[name];
       fs[name] = (...args) => {
         if (name === 'symlinkSync') left = Number(process.env.KILL_AT);

@@ -1,9 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { minutesAgo, readTrail, useKeyCommands } from '../support/key-commands.ts';
-import { FIRST, LAYERED, MATERIAL, ROTATED, useKeys } from '../support/key-proofs.ts';
+import { FIRST, LAYERED, MATERIAL, OTHER, ROTATED, useKeys, WRONG_KEY } from '../support/key-proofs.ts';
 import { records } from '../support/records.ts';
 
 const database = useDatabase();
@@ -11,6 +11,12 @@ const { environment } = useKeys(database, useFunctions());
 const createCommands = useKeyCommands(database);
 
 const trail = () => readTrail(database);
+
+/** The table was written with the first key, and has no row of it any more. */
+async function writeAndEmpty(): Promise<void> {
+  await environment(FIRST).invoke(records(1));
+  await database.client.query('TRUNCATE user_logins');
+}
 
 describe('vizard keys retire', () => {
   it.each([
@@ -38,6 +44,7 @@ describe('vizard keys retire', () => {
     { table: 'user_logins_aliases', columns: 'token, current', row: `'s1~k0~AA', 's1~k1~AA'` },
     { table: 'user_logins_vault', columns: 'token', row: `'h1~k1~AA'` },
   ])('refuses a key of which $table holds $row', async ({ table, columns, row }) => {
+    await writeAndEmpty();
     await database.client.query(
       `CREATE TABLE IF NOT EXISTS user_logins_vault (token text);
        INSERT INTO ${table} (${columns}) VALUES (${row})`,
@@ -52,8 +59,7 @@ describe('vizard keys retire', () => {
   });
 
   it('notes the time, once', async () => {
-    await environment(FIRST).invoke(records(3));
-    await database.client.query('TRUNCATE user_logins');
+    await writeAndEmpty();
     const { keys, text } = createCommands(ROTATED);
 
     expect((await keys(['retire', 'k1'])).stdout).toContain('key "k1" retired;');
@@ -70,6 +76,7 @@ describe('vizard keys retire', () => {
 
 describe('vizard keys shred', () => {
   const RETIRED = { 'k1.retired': minutesAgo(21) };
+  beforeEach(writeAndEmpty);
 
   it('takes a retired key out of the file, and says what that means', async () => {
     const { keys, text, change } = createCommands(LAYERED);
@@ -120,11 +127,11 @@ describe('vizard keys shred', () => {
   });
 
   it.each([
-    { what: 'in the table', emptied: 'user_logins_keys' },
-    { what: 'that functions make, though the table has none by now', emptied: 'user_logins' },
-  ])('refuses a key below the layers of irreversible tokens $what', async ({ emptied }) => {
+    { what: 'in the table', change: `DELETE FROM user_logins_keys WHERE kid LIKE 'h1~%'` },
+    { what: 'that functions make, though the table has none by now', change: 'TRUNCATE user_logins' },
+  ])('refuses a key below the layers of irreversible tokens $what', async ({ change: sql }) => {
     await environment(LAYERED, { masking: 'irreversible' }).invoke(records(1));
-    await database.client.query(`TRUNCATE ${emptied}`);
+    await database.client.query(sql);
     const { keys, change, member } = createCommands(LAYERED);
     change(RETIRED);
 
@@ -156,5 +163,54 @@ describe('vizard keys shred', () => {
 
     expect(stdout).toContain('would: key "k1" shredded');
     expect(text()).toBe(before);
+  });
+});
+
+describe('beside a table that does not belong to the keyset', () => {
+  const RETIRED = { 'k1.retired': minutesAgo(21) };
+
+  it.each([
+    { what: 'retired', args: ['retire', 'k1'], facts: {} },
+    { what: 'shredded', args: ['shred', 'k1', '--yes'], facts: RETIRED },
+  ])('no key is $what where nothing was written', async ({ args, facts }) => {
+    const { keys, text, change } = createCommands(ROTATED);
+    change(facts);
+    const before = text();
+
+    const { exitCode, stdout, stderr } = await keys(args);
+
+    expect({ exitCode, stdout, stderr }).toEqual({
+      exitCode: 2,
+      stdout: '',
+      stderr:
+        'vizard: table user_logins: expected one that was written with key "k1" or with the primary key "k2", got one that was written with neither; name the database that belongs to the keyset\n',
+    });
+    expect(text()).toBe(before);
+    expect(await trail()).toEqual([]);
+  });
+
+  it.each([['add'], ['retire', 'k1'], ['shred', 'k1', '--yes']])(
+    'nothing is changed where another key of the same name wrote: %s',
+    async (...args) => {
+      await environment(OTHER).invoke(records(1));
+      await database.client.query('TRUNCATE user_logins');
+      const { keys, text, change } = createCommands(ROTATED);
+      change(args[0] === 'shred' ? RETIRED : {});
+      const before = text();
+
+      const { exitCode, stderr } = await keys(args);
+
+      expect({ exitCode, stderr }).toEqual({ exitCode: 2, stderr: `vizard: ${WRONG_KEY}\n` });
+      expect(text()).toBe(before);
+      expect(await trail()).toEqual([]);
+    },
+  );
+
+  it('a key that never wrote can go where the primary key did', async () => {
+    await environment(ROTATED).invoke(records(1));
+    const { keys, member } = createCommands(ROTATED);
+
+    expect((await keys(['retire', 'k1'])).exitCode).toBe(0);
+    expect(member('k1.retired')).toBeDefined();
   });
 });

@@ -3,10 +3,13 @@ import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { CALLER, SERVICE_MESSAGE, secretArn, useAwsServer } from '../support/aws-server.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
+import { useFunctions } from '../support/function.ts';
 import { expectNoMaterial, minutesAgo, REASON } from '../support/key-commands.ts';
-import { FIRST, MATERIAL, ROTATED } from '../support/key-proofs.ts';
+import { FIRST, MATERIAL, ROTATED, useKeys } from '../support/key-proofs.ts';
+import { records } from '../support/records.ts';
 
 const database = useDatabase();
+const { environment } = useKeys(database, useFunctions());
 const aws = useAwsServer();
 const createCli = useCli();
 
@@ -52,6 +55,7 @@ describe('a keyset in Secrets Manager', () => {
 
   it('holds a shredded key no longer, not in its previous version either', async () => {
     aws.secrets.set(ARN, RETIRED);
+    await environment(ROTATED).invoke(records(1));
 
     const { exitCode, stdout } = await keys(['shred', 'k1', '--yes']);
 

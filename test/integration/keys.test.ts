@@ -150,6 +150,7 @@ describe('vizard keys add', () => {
   });
 
   it('never takes the name of a shredded key again, though the table never had a token of it', async () => {
+    await environment(ROTATED).invoke(records(1));
     const { keys, change } = createCommands(ROTATED);
     change({ 'k1.retired': minutesAgo(60) });
     expect((await keys(['shred', 'k1', '--yes'])).exitCode).toBe(0);

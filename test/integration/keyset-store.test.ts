@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
+import fs, {
   chmodSync,
+  chownSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -10,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -97,6 +100,49 @@ describe('a keyset in a file', () => {
     expect(readFileSync(file, 'utf8')).toBe(OTHER);
     expect(statSync(file).mode & 0o777).toBe(0o640);
     expect(readdirSync(directory)).toEqual(['keyset.json']);
+  });
+
+  it('belongs to whom it belonged, who goes on reading it', async () => {
+    // Who is not root can give it to none but a group of their own.
+    const { uid, gid } = statSync(file);
+    const owner =
+      process.getuid!() === 0
+        ? { uid: 65_534, gid: 65_533 }
+        : { uid, gid: process.getgroups!().at(-1) ?? gid };
+    chownSync(file, owner.uid, owner.gid);
+
+    await findKeyset({ keyset: file }).write(OTHER, KEYSET_JSON);
+
+    expect(readFileSync(file, 'utf8')).toBe(OTHER);
+    expect(statSync(file)).toMatchObject(owner);
+  });
+
+  it('is left as it is by whoever may not keep its owner', async () => {
+    vi.spyOn(fs, 'fchownSync').mockImplementation(() => {
+      throw Object.assign(new Error('denied'), { code: 'EPERM' });
+    });
+    syncBuiltinESMExports();
+    try {
+      const message = await messageOf(findKeyset({ keyset: file }).write(OTHER, KEYSET_JSON));
+
+      expect(message).toContain('cannot be written (EPERM); nothing was changed; run it as the user');
+    } finally {
+      vi.restoreAllMocks();
+      syncBuiltinESMExports();
+    }
+    expect(readFileSync(file, 'utf8')).toBe(KEYSET_JSON);
+    expect(readdirSync(directory)).toEqual(['keyset.json']);
+  });
+
+  it('says what to do with something that stands where its lock would', async () => {
+    mkdirSync(`${file}.lock`);
+
+    const message = await messageOf(findKeyset({ keyset: file }).write(OTHER, KEYSET_JSON));
+
+    expect(message).toBe(
+      `${file}.lock: expected the lock of a command that changes the keyset, which is a symbolic link, got something else; nothing was changed, remove it`,
+    );
+    expect(readFileSync(file, 'utf8')).toBe(KEYSET_JSON);
   });
 
   it('stays where a link leads to it', async () => {

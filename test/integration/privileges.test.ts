@@ -84,7 +84,9 @@ describe('the migration refuses a right that the roles have by another way', () 
   });
 
   it.each([
-    ['reader', 'table user_logins_aliases', 'SELECT'],
+    ['reader', 'table user_logins_aliases', 'INSERT'],
+    ['custodian', 'table user_logins_rekeys', 'DELETE'],
+    ['custodian', 'table user_logins_rekey_groups', 'UPDATE'],
     ['recovery', 'table user_logins_vault', 'DELETE'],
     ['custodian', 'table user_logins', 'UPDATE (user_id)'],
     ['custodian', 'table user_logins_vault_keys', 'SELECT'],
@@ -150,13 +152,4 @@ describe('the migration refuses to call it done', () => {
       expect(message).toMatch(`role ${group}: expected the right to SELECT on table user_logins, got none`);
     },
   );
-
-  it('where the view may not read the aliases', async () => {
-    const message = await complaint(`CREATE ROLE ${group}; GRANT SELECT ON user_logins TO ${group};
-      ALTER VIEW user_logins_current OWNER TO ${group}`);
-
-    expect(message).toMatch(
-      `role ${group}: expected the right to SELECT on table user_logins_aliases, got none`,
-    );
-  });
 });

@@ -180,7 +180,7 @@ describe('by the commands', () => {
 
     await vizard(custodian, 'keys', 'add', 'k2');
     await vizard(custodian, 'keys', 'promote', 'k2', '--now');
-    await vizard(custodian, 'rekey', '--from', 'k1', '--to', 'k2');
+    await vizard(custodian, 'rekey', '--from', 'k1', '--to', 'k2', '--now');
     await vizard(custodian, 'keys', 'retire', 'k1');
     await vizard(custodian, 'keys', 'shred', 'k1', '--now', '--yes');
     expect(await vizard(recovery, 'recover', ...query)).toMatch(/^s1~k2~.*\t203\.0\.113\.7\n$/);
@@ -205,6 +205,8 @@ describe('who keeps the keys', () => {
     'DROP TABLE user_logins',
     `INSERT INTO user_logins_keys VALUES ('k9', 'x')`,
     'SELECT sealed_key FROM user_logins_vault_keys',
+    'DELETE FROM user_logins_rekeys',
+    'UPDATE user_logins_rekey_groups SET rows = 0',
     `UPDATE pii_audit SET reason = 'another'`,
     'DELETE FROM pii_audit',
     'TRUNCATE pii_audit',
@@ -223,7 +225,7 @@ describe.each([
     'SELECT token FROM user_logins_vault',
     'SELECT sealed FROM user_logins_vault',
     'SELECT id FROM user_logins_vault_keys',
-    'SELECT * FROM user_logins_aliases',
+    `INSERT INTO user_logins_aliases VALUES ('a', 'b')`,
     'DELETE FROM user_logins_vault',
     `UPDATE user_logins_vault SET sealed = '\\x03'`,
     'SELECT * FROM pii_audit',

@@ -62,7 +62,7 @@ describe('a rekey', () => {
     expect(Object.keys(await tokensByKey(database))).toEqual(['s1~k2']);
   });
 
-  it('finds a value whose rows have become another value, and stays unfinished', async () => {
+  it('finds a value whose rows have become another value, and says so when it is asked again', async () => {
     await table.writer('k1').invoke(table.truth.records(4_000));
     const cli = createCli();
 
@@ -75,8 +75,10 @@ describe('a rekey', () => {
     const { exitCode, stdout } = await running.result;
 
     expect(exitCode).toBe(1);
-    expect(stdout).toContain('not proven: values have fewer rows than before though none was deleted');
-    expect(await database.rows('SELECT phase FROM user_logins_rekeys')).toEqual([{ phase: 'rows' }]);
+    expect(stdout).toContain(
+      'not proven: in masked_ip 1 value has fewer rows than before; in masked_ip values have together 1 row more, while the table has 0; somebody else changes the table',
+    );
+    expect(await database.rows('SELECT phase FROM user_logins_rekeys')).toEqual([{ phase: 'done' }]);
     expect((await cli.run(rekeyArguments(cli, database))).exitCode).toBe(1);
   });
 
@@ -122,6 +124,8 @@ describe('a rekey', () => {
 
     for (let run = 0; run < 3; run++) {
       const stop = new AbortController();
+      // Before the first batch of rows, the aliases are made and the rows are counted.
+      let batches = run === 0 ? 3 : 1;
       const outcome = await withClient(database.login, (client) =>
         rekey(client, loginEvents, KEYSETS.k2, {
           rotation: { from: 'k1', to: 'k2' },
@@ -129,7 +133,9 @@ describe('a rekey', () => {
           batchSize: 64,
           signal: stop.signal,
           progress: SILENT,
-          onBatch: () => stop.abort(),
+          onBatch: () => {
+            if (--batches === 0) stop.abort();
+          },
         }),
       );
       expect(outcome).toEqual({ kind: 'stopped' });

@@ -3,6 +3,7 @@ import { loginEvents } from '../../lambda/events/login-event.ts';
 import { fillAliases } from '../../lambda/postgres/rekey/aliases.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { useDatabase } from '../support/database.ts';
+import { takeBackToFirstView } from '../support/first-view.ts';
 import { useFunctions } from '../support/function.ts';
 import { KEYSETS, repeatsOf, Truth } from '../support/rekey.ts';
 import { SILENT } from '../support/rekey-table.ts';
@@ -21,27 +22,12 @@ beforeEach(async () => {
   await database.client.query('DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public');
 });
 
-/** As the first version of the migration made it. */
-const FIRST_VIEW = `
-  CREATE VIEW user_login_repeats AS
-  SELECT kind, masked_value, count(*) AS logins, count(DISTINCT subject) AS distinct_users,
-         min(create_date) AS first_date, max(create_date) AS last_date
-  FROM (SELECT 'ip' AS kind, masked_ip AS masked_value, user_id AS subject, create_date FROM user_logins
-        UNION ALL
-        SELECT 'device_id' AS kind, masked_device_id AS masked_value, user_id AS subject, create_date FROM user_logins) AS occurrence
-  WHERE masked_value IS NOT NULL GROUP BY kind, masked_value HAVING count(*) > 1`;
-const MARK = `'Made by Vizard, and not changed where this is its definition: '
-  || encode(sha256(convert_to(pg_get_viewdef('user_login_repeats'::regclass), 'UTF8')), 'hex')`;
-
 describe('views of an installation of an earlier version', () => {
   it('count a value under two keys as one, for whoever might read them before', async () => {
     const { client } = database;
     await migrate(client, loginEvents);
-    await client.query('DROP VIEW user_login_repeats, user_logins_current');
-    await client.query('DROP TABLE user_logins_aliases, user_logins_rekeys, user_logins_rekey_groups');
-    await client.query(`${FIRST_VIEW}; GRANT SELECT ON user_login_repeats TO PUBLIC`);
-    const [mark] = await database.rows<{ mark: string }>(`SELECT quote_literal(${MARK}) AS mark`);
-    await client.query(`COMMENT ON VIEW user_login_repeats IS ${mark!.mark}`);
+    await takeBackToFirstView(client);
+    await client.query('GRANT SELECT ON user_login_repeats TO PUBLIC');
     const truth = new Truth();
     await write('k1', truth);
 

@@ -165,7 +165,7 @@ async function refusal(user: string, sql: string): Promise<unknown> {
 }
 
 const READ_ALL = ['user_logins', 'user_login_repeats', 'user_logins_current'].map((name) => `SELECT ${name}`);
-const CHANGED = ['aliases', 'rekeys', 'rekey_groups', 'vault'].map((name) => `user_logins_${name}`);
+const CHANGED = ['aliases', 'vault'].map((name) => `user_logins_${name}`);
 const APPEND = ['INSERT pii_audit', 'SELECT pii_audit'];
 
 const EXACTLY = Object.entries({
@@ -178,7 +178,7 @@ const EXACTLY = Object.entries({
     'INSERT user_logins_vault',
     'INSERT user_logins_vault_keys',
   ],
-  [reader]: READ_ALL,
+  [reader]: [...READ_ALL, 'SELECT user_logins_aliases'],
   [recovery]: [
     ...READ_ALL,
     'SELECT user_logins_aliases',
@@ -193,6 +193,8 @@ const EXACTLY = Object.entries({
     'DELETE user_logins',
     'SELECT user_logins_keys',
     ...['SELECT', 'INSERT', 'UPDATE', 'DELETE'].flatMap((right) => CHANGED.map((name) => `${right} ${name}`)),
+    ...['SELECT', 'INSERT', 'UPDATE'].map((right) => `${right} user_logins_rekeys`),
+    ...['SELECT', 'INSERT', 'DELETE'].map((right) => `${right} user_logins_rekey_groups`),
     ...APPEND,
   ],
 })

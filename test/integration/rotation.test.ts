@@ -54,7 +54,7 @@ describe.each(['recoverable', 'irreversible'] as const)('the life of a key, %s',
       { kid: 'k2', is: 'primary', rows: 5 },
     ]);
     expect(await groups()).toEqual(twice);
-    const rekeyed = await cli.run(['rekey', '--from', 'k1', '--to', 'k2', ...reason]);
+    const rekeyed = await cli.run(['rekey', '--from', 'k1', '--to', 'k2', '--now', ...reason]);
     expect(rekeyed).toMatchObject({ exitCode: 0 });
     expectNoMaterial(rekeyed, [text()]);
     expect(await groups()).toEqual(twice);

@@ -264,6 +264,18 @@ describe('a vault that was tampered with', () => {
   });
 });
 
+it('says of a value whose content key is gone that it is there, and what is not', async () => {
+  const { ip } = await store();
+  await database.client.query('DELETE FROM user_logins_vault_keys');
+
+  const result = await recover([ip], { privateKeys: [keys] });
+
+  expect(result).toMatchObject({ exitCode: 1, stdout: '' });
+  expect(reasons(result)).toEqual([
+    'token 1: is in the vault without the content key that opens it: nobody recovers it, unless a backup has the row of user_logins_vault_keys',
+  ]);
+});
+
 describe('while a table is rewritten from one key to the next', () => {
   const asked = { privateKeys: [keys], keyset: LAYERED };
   const rewrite = (before: Tokens, after: Tokens) =>
@@ -349,7 +361,7 @@ describe('on the whole', () => {
     const vizard = withKeysetFile();
     const before = await store();
     await vizard('keys', 'promote', 'k2', '--now');
-    await vizard('rekey', '--from', 'k1', '--to', 'k2');
+    await vizard('rekey', '--from', 'k1', '--to', 'k2', '--now');
     const after = await database.rows<Tokens>(
       'SELECT masked_ip AS ip, masked_device_id AS device FROM user_logins',
     );

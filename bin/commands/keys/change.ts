@@ -1,10 +1,11 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import type { TableDeclaration } from '../../../lambda/events/declaration.ts';
+import { proveKey, proveLayers } from '../../../lambda/masking/key-proof.ts';
 import { type Keyset, parseKeyset } from '../../../lambda/masking/keyset.ts';
 import type { Action } from '../../../lambda/postgres/audit.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
-import { type KnownProofs, readProofs } from '../../../lambda/postgres/key-check.ts';
+import { checkKeys, type KnownProofs, readProofs } from '../../../lambda/postgres/key-check.ts';
 import { lockRekeys } from '../../../lambda/postgres/rekey/lock.ts';
 import { identifyPerson, passGate } from '../../keys/gate.ts';
 import { findKeyset, type KeysetOptions, type KeysetStore } from '../../keys/keyset-store.ts';
@@ -34,7 +35,7 @@ export interface Situation {
 /** What is to be done with a key. */
 export interface Change {
   readonly kid: string;
-  /** The keyset as it is to be. */
+  /** The keyset as it is to be; as it is, where only what is prepared changes. */
   readonly text: string;
   /** What becomes of the key, one line. */
   readonly outcome: string;
@@ -44,7 +45,7 @@ export interface Change {
   readonly question?: string;
   /** Beside what every change says, for --json. */
   readonly details?: Readonly<Record<string, unknown>>;
-  /** Is done before the keyset changes. */
+  /** Is done when the act stands in the trail, before the keyset changes. */
   prepare?(): Promise<void>;
   /** Is done when the keyset has changed. */
   complete?(): Promise<void>;
@@ -79,17 +80,7 @@ export async function changeKeyset(
   return withDatabase(options, async (client) => {
     // A rekey goes by the keyset that it found, and makes aliases as a promotion does.
     await lockRekeys(client, LOCK_PATIENCE);
-    const text = await store.readText();
-    const declaration = await findDeclaration(client);
-    const situation: Situation = {
-      client,
-      declaration,
-      keyset: parseKeyset(text, store.name),
-      text,
-      store,
-      proofs: await readProofs(client, declaration),
-      progress: createProgress(),
-    };
+    const situation = await examine(client, store);
     const change = await plan(situation);
     if ('already' in change) return report(action, change, options);
     if (options.dryRun) return report(action, change, options);
@@ -100,16 +91,26 @@ export async function changeKeyset(
         return answer.exitCode || 1;
       }
     }
-    await change.prepare?.();
     const asked = { action, columns: [], kids: [change.kid], count: 0, tokens: [] };
     const audit = await passGate(client, person, asked, async (row) => {
-      await store.write(change.text, text);
-      await verify(store, change.text);
+      await change.prepare?.();
+      await replace(situation, change.text);
       return row;
     });
     await change.complete?.();
     return report(action, change, options, audit.number);
   });
+}
+
+/** @throws KeysetFailure where the table was written with other keys than those of the keyset */
+async function examine(client: DatabaseClient, store: KeysetStore): Promise<Situation> {
+  const text = await store.readText();
+  const keyset = parseKeyset(text, store.name);
+  const declaration = await findDeclaration(client);
+  const keys = keyset.kids.flatMap((kid) => [proveKey(keyset, kid), proveLayers(keyset, kid)]);
+  await checkKeys(client, declaration, keys);
+  const proofs = await readProofs(client, declaration);
+  return { client, declaration, keyset, text, store, proofs, progress: createProgress() };
 }
 
 /** A change that asks can't be made where nobody answers. @throws VizardError */
@@ -120,12 +121,13 @@ export function requireAnswer(action: Action, { dryRun, yes }: { dryRun: boolean
   );
 }
 
-async function verify(store: KeysetStore, written: string): Promise<void> {
-  const [expected, found] = [parseKeyset(written), await store.read()];
-  const same = (a: Keyset, b: Keyset) => a.primary === b.primary && a.kids.join() === b.kids.join();
-  if (same(expected, found)) return;
+/** @throws VizardError where something else stands there afterwards */
+async function replace({ store, text }: Situation, written: string): Promise<void> {
+  if (written === text) return;
+  await store.write(written, text);
+  if ((await store.readText()) === written) return;
   throw new VizardError(
-    `${store.name}: expected the keys that were just written, got others; see who else changes it, and look with \`vizard keys list\``,
+    `${store.name}: expected the keyset that was just written, got another; see who else changes it, and look with \`vizard keys list\``,
   );
 }
 

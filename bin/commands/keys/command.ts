@@ -38,7 +38,10 @@ export function addKeys(vizard: Command, finish: (exitCode: number) => void): vo
       finish(await add(kid, options));
     });
 
-  change('promote', 'Make a key the one of new tokens. Values that were seen before still join.')
+  change(
+    'promote',
+    'Make a key the one of new tokens. Values that were seen before still join. Those that first come in under the old key in the five minutes afterwards join when it is run again, or after the rekey.',
+  )
     .argument('<kid>', 'a key of the keyset')
     .option('--now', 'even if functions may not know the key yet', false)
     .action(async (kid: string, options: PromoteOptions) => {

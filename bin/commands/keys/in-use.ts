@@ -16,10 +16,11 @@ export async function countRows({
 
 /**
  * @returns how many tokens of each key there are
- * @throws VizardError where a token of the key stands in the table or beside it
+ * @throws VizardError where a token of the key stands in the table or beside it, or the table is none of the keyset
  */
 export async function requireUnused(situation: Situation, kid: string): Promise<TokenCount[]> {
   const { client, declaration, keyset } = situation;
+  requireOwnTable(situation, kid);
   const counts = await countRows(situation);
   const ofKey = counts.filter((count) => count.kid === kid);
   const inTable = { table: declaration.table, rows: ofKey.reduce((sum, { rows }) => sum + rows, 0) };
@@ -29,6 +30,14 @@ export async function requireUnused(situation: Situation, kid: string): Promise<
   const rows = `${holder.rows} ${holder.rows === 1 ? 'row' : 'rows'}`;
   throw new VizardError(
     `key "${kid}": expected no token of it in ${holder.table}, got ${rows}; run \`vizard rekey --from ${kid} --to ${keyset.primary}\` first`,
+  );
+}
+
+/** In a table that knows neither key nothing would be found, whatever there is in another. */
+function requireOwnTable({ keyset: { primary }, proofs, declaration }: Situation, kid: string): void {
+  if (proofs.has(kid) || proofs.has(primary)) return;
+  throw new VizardError(
+    `table ${declaration.table}: expected one that was written with key "${kid}" or with the primary key "${primary}", got one that was written with neither; name the database that belongs to the keyset`,
   );
 }
 

@@ -1,11 +1,14 @@
 import { VizardError } from '../../../lambda/errors.ts';
-import { proveKey, proveLayers } from '../../../lambda/masking/key-proof.ts';
+import { proveLayers } from '../../../lambda/masking/key-proof.ts';
 import { type Keyset, parseKeyset } from '../../../lambda/masking/keyset.ts';
+import { layersBetween } from '../../../lambda/masking/retoken.ts';
 import { checkKeys } from '../../../lambda/postgres/key-check.ts';
 import { fillAliases } from '../../../lambda/postgres/rekey/aliases.ts';
+import { requireRekeyTables } from '../../../lambda/postgres/rekey/tables.ts';
 import { MAX_SECRET_AGE } from '../../../lambda/secret-age.ts';
-import { promoteKey, wasPrimary } from '../../keys/keyset-edit.ts';
-import { type ChangeOptions, changeKeyset, type Situation } from './change.ts';
+import { promoteKey, topLayer, wasPrimary } from '../../keys/keyset-edit.ts';
+import { type Change, type ChangeOptions, changeKeyset, type Situation } from './change.ts';
+import { countRows } from './in-use.ts';
 import { ageOf, parseKid, renderTime, requireKey, writtenKids } from './kid.ts';
 
 export interface PromoteOptions extends ChangeOptions {
@@ -16,15 +19,17 @@ export interface PromoteOptions extends ChangeOptions {
 export async function promote(name: string, options: PromoteOptions): Promise<number> {
   const kid = parseKid(name);
   return changeKeyset('keys promote', options, async (situation) => {
-    const { keyset, text, proofs } = situation;
+    const { client, declaration, keyset, text, proofs } = situation;
     const { primary } = keyset;
     requireKey(keyset, kid);
-    if (primary === kid) return { kid, already: `key "${kid}" is primary already` };
+    await requireRekeyTables(client, declaration);
+    if (primary === kid) return promoteAgain(situation);
     requirePromotable(keyset, kid, options.now);
     const isNew = !wasPrimary(keyset, kid, writtenKids(proofs));
-    const promoted = promoteKey(text, { kid, over: isNew ? primary : undefined });
+    const promoted = promoteKey(text, { kid, over: isNew ? topLayer(keyset) : undefined });
     const next = parseKeyset(promoted);
-    await requireProofs(situation, next);
+    await checkKeys(client, declaration, [proveLayers(next, kid)]);
+    await requireLayers(situation, next);
     const { over } = next.facts(kid);
     return {
       kid,
@@ -32,12 +37,26 @@ export async function promote(name: string, options: PromoteOptions): Promise<nu
       outcome: `key "${kid}" is primary${over === undefined ? '' : `, layered over "${over}" where tokens are irreversible`}`,
       next: [
         'wait five minutes, until functions have taken it over',
+        `vizard keys promote ${kid}, once more: values that first came in under "${primary}" in these five minutes are two in the views until then, or until the rekey`,
         `vizard rekey --from ${primary} --to ${kid}`,
       ],
       details: { previous: primary, over: over ?? null },
       prepare: () => alias(situation, next),
     };
   });
+}
+
+/** For a promotion that was cut off, and for values that first came in under an older key since. */
+async function promoteAgain(situation: Situation): Promise<Change> {
+  const { keyset, text } = situation;
+  await requireLayers(situation, keyset);
+  return {
+    kid: keyset.primary,
+    text,
+    outcome: `key "${keyset.primary}" is primary already; aliases added for the tokens of older keys that had none`,
+    next: [],
+    prepare: () => alias(situation, keyset),
+  };
 }
 
 function requirePromotable(keyset: Keyset, kid: string, now: boolean): void {
@@ -54,10 +73,19 @@ function requirePromotable(keyset: Keyset, kid: string, now: boolean): void {
   );
 }
 
-/** All keys, because one that is not the table's own could open none of its tokens. @throws KeysetFailure */
-async function requireProofs({ client, declaration }: Situation, next: Keyset): Promise<void> {
-  const proofs = next.kids.map((kid) => proveKey(next, kid));
-  await checkKeys(client, declaration, [...proofs, proveLayers(next, next.primary)]);
+/** @throws VizardError where the table has irreversible tokens that would never join those of the new key */
+async function requireLayers(situation: Situation, next: Keyset): Promise<void> {
+  const counts = await countRows(situation);
+  const apart = counts.find(
+    ({ kid, scheme }) =>
+      scheme === 'h1' &&
+      next.kids.includes(kid) &&
+      layersBetween(next, { from: kid, to: next.primary }) === undefined,
+  );
+  if (apart === undefined) return;
+  throw new VizardError(
+    `key "${next.primary}": expected one that is layered over key "${apart.kid}", because ${situation.declaration.table} has irreversible tokens of it, got one that is not: equal values would be two; promote a new key, which \`vizard keys add\` makes`,
+  );
 }
 
 /** Before the first token under the new key: a value that was seen before is never two for those who join. */

@@ -50,6 +50,8 @@ const FAILURES: Readonly<Record<OpeningFailure, string>> = {
   irreversible: 'was made irreversibly: nobody recovers it, look a known value up with `vizard lookup`',
   unknown_key: 'was made with a key that is not in the keyset',
   not_in_vault: 'is not in the vault: nobody recovers it, look a known value up with `vizard lookup`',
+  no_content_key:
+    'is in the vault without the content key that opens it: nobody recovers it, unless a backup has the row of user_logins_vault_keys',
   other_recipient:
     'is sealed: name the private key of this fingerprint with --private-key or --recovery-kms-key',
   altered: 'was altered, or made for another table, or with another key of the same name',

@@ -22,6 +22,11 @@ export function addRekey(vizard: Command, finish: (exitCode: number) => void): v
         .argParser(integer(1, MAX_BATCH_SIZE))
         .default(BATCH_SIZE),
     )
+    .option(
+      '--now',
+      'do not wait for functions that may still write with the old key: what they write stays under it',
+      false,
+    )
     .option('--dry-run', 'only count the rows', false)
     .addOption(databaseUrl())
     .addOption(dataDir())

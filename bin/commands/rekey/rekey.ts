@@ -14,8 +14,8 @@ import { steadily } from '../../../lambda/postgres/rekey/steady.ts';
 import { requireRekeyTables } from '../../../lambda/postgres/rekey/tables.ts';
 import { vaultTable } from '../../../lambda/postgres/vault-tables.ts';
 import { identifyPerson, type Person, passGate } from '../../keys/gate.ts';
-import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
-import { type DatabaseOptions, findDatabase } from '../../local/find-database.ts';
+import { findKeyset, type KeysetOptions, type KeysetStore } from '../../keys/keyset-store.ts';
+import { type DatabaseOptions, databaseAdvice, findDatabase } from '../../local/find-database.ts';
 import { createProgress, type Progress } from '../../local/progress.ts';
 import { onStopRequest, type StopRequest } from '../../local/stop.ts';
 import { exitCodeOf, type Report, renderReport } from './report.ts';
@@ -23,6 +23,7 @@ import { exitCodeOf, type Report, renderReport } from './report.ts';
 export interface RekeyCommandOptions extends KeysetOptions, DatabaseOptions, Rotation {
   readonly reason: string;
   readonly batchSize: number;
+  readonly now: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
@@ -33,20 +34,18 @@ const LOCK_PATIENCE = { first: 4_000, again: 60_000 };
 /** `vizard rekey`: rewrites the tokens of an old key. */
 export async function rekey(options: RekeyCommandOptions): Promise<number> {
   const store = findKeyset(options);
-  const keyset = await store.read();
-  requireRotation(keyset, options);
   const person = await identifyPerson(store, options.reason);
   const database = await findDatabase(options);
   const stop = onStopRequest({ keys: false });
   try {
-    const report = await run(database.url, { options, keyset, person, stop });
+    const report = await run(database.url, { options, store, person, stop });
     process.stdout.write(`${options.json ? JSON.stringify(report) : renderReport(report)}\n`);
     return stop.exitCode() || exitCodeOf(report);
   } catch (error) {
     if (!(error instanceof DatabaseFailure)) throw error;
-    throw new VizardError(
-      `the database cannot be used (${error.code}); what was rewritten is committed, and the same command goes on there`,
-    );
+    const advice =
+      databaseAdvice(error.code) ?? 'what was rewritten is committed, and the same command goes on there';
+    throw new VizardError(`the database cannot be used (${error.code}); ${advice}`);
   } finally {
     stop.release();
     await database.stop?.();
@@ -73,13 +72,13 @@ function requireRotation(keyset: Keyset, { from, to }: Rotation): void {
 
 interface Job {
   readonly options: RekeyCommandOptions;
-  readonly keyset: Keyset;
+  readonly store: KeysetStore;
   readonly person: Person;
   readonly stop: StopRequest;
 }
 
 async function run(url: string, job: Job): Promise<Report> {
-  const { options, keyset, stop } = job;
+  const { options, store, stop } = job;
   const { from, to } = options;
   const progress = createProgress();
   let start: Start | undefined;
@@ -87,13 +86,17 @@ async function run(url: string, job: Job): Promise<Report> {
     { kind: 'url', url },
     async (client, gotOn): Promise<RekeyOutcome | undefined> => {
       await lockRekeys(client, start === undefined ? LOCK_PATIENCE.first : LOCK_PATIENCE.again);
-      start ??= await begin(client, job, progress);
+      // After every lock: without it, somebody else may have changed the keys.
+      const keyset = await store.read();
+      requireRotation(keyset, options);
+      start ??= await begin(client, keyset, job, progress);
       if (options.dryRun) return undefined;
       const { declaration, count } = start;
       return rewrite(client, declaration, keyset, {
         rotation: { from, to },
         rows: count.rows,
         batchSize: options.batchSize,
+        ...(options.now && { settling: 0 }),
         signal: stop.signal,
         progress,
         onBatch: gotOn,
@@ -118,9 +121,11 @@ interface Start {
 /** Looks whether it can be done, and enters it in the audit trail. @throws VizardError where it can't */
 async function begin(
   client: DatabaseClient,
-  { options: { from, to, dryRun }, keyset, person }: Job,
+  keyset: Keyset,
+  { options: { from, to, dryRun }, person }: Job,
   progress: Progress,
 ): Promise<Start> {
+  if (!dryRun) await requireWritable(client);
   const declaration = await findDeclaration(client);
   await requireRekeyTables(client, declaration);
   const proofs = [from, to].map((kid) => proveKey(keyset, kid));
@@ -129,11 +134,22 @@ async function begin(
   const count = await countRowsOf(client, declaration, from);
   if (count.irreversible > 0 && layersBetween(keyset, { from, to }) === undefined) {
     throw new VizardError(
-      `key "${to}": expected one that is layered over "${from}", because ${count.irreversible} rows have irreversible tokens, got one that is not; nobody can rewrite them`,
+      `key "${to}": expected one that is layered over "${from}", because ${count.irreversible} ${count.irreversible === 1 ? 'row has' : 'rows have'} irreversible tokens, got one that is not; nobody can rewrite them`,
     );
   }
   if (dryRun) return { declaration, count };
   const columns = declaration.columns.filter(isMasked).map(({ column }) => column);
   const act = { action: 'rekey', columns, kids: [from, to], count: count.rows, tokens: [] } as const;
   return passGate(client, person, act, () => ({ declaration, count }));
+}
+
+/** A failover may leave us on a reader for a moment; one that is there from the start stays one. @throws VizardError */
+async function requireWritable(client: DatabaseClient): Promise<void> {
+  const { rows } = await client.query<{ readonly: string }>(
+    `SELECT current_setting('transaction_read_only') AS readonly`,
+  );
+  if (rows[0]!.readonly === 'off') return;
+  throw new VizardError(
+    'the database: expected one that can be written to, got a read-only session; give --database-url of the primary server',
+  );
 }

@@ -10,17 +10,17 @@ export interface Report extends Rotation, RowsOfKey {
   readonly outcome: RekeyOutcome | undefined;
 }
 
-/** 1 where something of the old key is left, or equal values were not shown to be equal as before. */
+/** 1 where something of the old key is left, or equal values were not shown to be equal as before; the same when it is asked again. */
 export function exitCodeOf({ outcome }: Report): number {
   switch (outcome?.kind) {
     case undefined:
-    case 'already':
     case 'stopped':
       return 0;
     case 'done':
+    case 'already':
       return outcome.proof.left === 0 && outcome.proof.verdict === 'proven' ? 0 : 1;
-    case 'unproven':
     case 'written':
+    case 'kept':
       return 1;
     default:
       return outcome satisfies never;
@@ -36,11 +36,17 @@ export function renderReport({ from, to, rows, irreversible, outcome }: Report):
       return 'stopped; what was rewritten is committed, and the same command goes on there';
     case 'written':
       return `functions still write with key "${from}"; see which keyset they have, and run the same command again`;
+    case 'kept':
+      return `tokens of key "${from}" stay though they can be rewritten: a trigger or a policy keeps their rows as they are; the aliases are kept, see what holds for the table, and run the same command again`;
     case 'already':
-      return `no row has a token of key "${from}"; they were rewritten for "${to}" before, ${outcome.rewritten} rows`;
+      return [
+        `no row has a token of key "${from}"; they were rewritten for "${to}" before, ${outcome.rewritten} rows`,
+        ...(outcome.proof.verdict === 'proven' ? [] : [`done, ${renderVerdict(outcome.proof)}`]),
+      ].join('\n');
     default:
       return [
         `${outcome.rewritten} rows rewritten from key "${from}" to "${to}"`,
+        ...(outcome.resealed === 0 ? [] : [`${outcome.resealed} sealed values moved to their new tokens`]),
         ...renderLeft(outcome.proof, from),
         ...renderProof(outcome.proof),
       ].join('\n');
@@ -88,7 +94,8 @@ function renderHistogram(histogram: Histogram): string {
     .join('\n');
 }
 
-function renderVerdict({ verdict, arrived, shrunkDays }: Proof): string {
+function renderVerdict(proof: Proof): string {
+  const { verdict, arrived, shrunkDays } = proof;
   switch (verdict) {
     case 'proven':
       return arrived === 0
@@ -97,8 +104,31 @@ function renderVerdict({ verdict, arrived, shrunkDays }: Proof): string {
     case 'deleted':
       return `not proven: rows were deleted meanwhile (${shrunkDays} dates have fewer), by retention or an erasure, so that values with fewer rows show nothing; every token that can be read is rewritten`;
     case 'failed':
-      return 'not proven: values have fewer rows than before though none was deleted; the aliases are kept, see who else changes the table, and run the same command again to compare again';
+      return `not proven: ${renderDifferences(proof).join('; ')}; somebody else changes the table. Every token that can be read is rewritten`;
     default:
       return verdict satisfies never;
   }
+}
+
+/** What neither rows that came in nor known deletions explain. */
+function renderDifferences({ columns, arrived, wrongAliases }: Proof): string[] {
+  const ofColumns = columns.flatMap(({ column, shrunk, grown }) => [
+    ...(shrunk > 0
+      ? [`in ${column} ${count(shrunk, 'value has', 'values have')} fewer rows than before`]
+      : []),
+    ...(grown !== arrived
+      ? [
+          `in ${column} values have together ${count(grown, 'row', 'rows')} more, while the table has ${arrived}`,
+        ]
+      : []),
+  ]);
+  if (wrongAliases === 0) return ofColumns;
+  return [
+    `${count(wrongAliases, 'alias is', 'aliases are')} not what the keyset makes of the token, or that of two tokens`,
+    ...ofColumns,
+  ];
+}
+
+function count(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`;
 }

@@ -5,9 +5,18 @@ import { layersBetween, type Retokener, type Rotation, retokener } from '../../m
 import { blocksFor, readRelations, stretches } from './blocks.ts';
 import type { RekeyProgress } from './progress.ts';
 import { aliasesTable } from './tables.ts';
+import { transact } from './transact.ts';
 
 /** Rows that are looked at in one statement. */
 const ROWS_A_STRETCH = 5_000;
+
+/** How long work is told from without to end, and tells that it goes on. */
+export interface Pace {
+  /** Ends the work after what is under way. */
+  readonly signal: AbortSignal;
+  /** Told of each piece that was committed. */
+  readonly onBatch: () => void;
+}
 
 /** What became of tokens that had no alias. */
 export interface FilledAliases {
@@ -19,7 +28,8 @@ export interface FilledAliases {
 /**
  * Gives every token in the table that is not under the new key an alias under it, so that a value which stands there under
  * several keys is one to whoever looks through the views. Goes through the table by blocks, each in a transaction of its
- * own: what is cut off goes on where it ended, and what is done again does nothing.
+ * own: what is cut off goes on where it ended, and what is done again does nothing. Tokens that an alias has made one stay one
+ * at every moment.
  *
  * Irreversible tokens of other keys than `from` stay without where the new key is not layered over theirs.
  *
@@ -31,25 +41,28 @@ export async function fillAliases(
   keyset: Keyset,
   rotation: Rotation,
   progress: RekeyProgress,
+  pace?: Pace,
 ): Promise<FilledAliases> {
   const aliases = aliasesTable(declaration);
-  const { to } = rotation;
-  // Where the new key was primary before, its tokens are the current ones again.
-  await client.query(`DELETE FROM ${aliases} WHERE ${kidOf('token')} = $1`, [to]);
   const relations = await readRelations(client, declaration.table);
   const blocks = relations.reduce((sum, relation) => sum + relation.blocks, 0);
   progress.begin(`blocks looked through for tokens without an alias`, blocks);
-  const fill = aliasFiller(client, declaration, keyset, rotation);
+  const fill = await aliasFiller(client, declaration, keyset, rotation);
   const filled = { added: 0, unreadable: 0 };
   for await (const stretch of stretches(client, declaration, blocksFor(ROWS_A_STRETCH))) {
     const { added, unreadable } = await fill(stretch.where);
     filled.added += added;
     filled.unreadable += unreadable;
     progress.advance(stretch.blocks);
+    pace?.onBatch();
+    if (pace?.signal.aborted) return filled;
   }
   progress.end();
-  // Of tokens that the table has no more, under a key that was to be the new one.
-  await client.query(`DELETE FROM ${aliases} WHERE ${kidOf('current')} <> $1`, [to]);
+  // Where the new key was primary before, its tokens are the current ones again; others are of tokens that the table has no
+  // more, under a key that was to be the new one. Last, so that what is refused or cut off has taken nothing away.
+  await client.query(`DELETE FROM ${aliases} WHERE ${kidOf('token')} = $1 OR ${kidOf('current')} <> $1`, [
+    rotation.to,
+  ]);
   await client.query(`ANALYZE ${aliases}`);
   return filled;
 }
@@ -61,20 +74,38 @@ interface Unaliased {
   readonly column: number;
   readonly kid: string;
   readonly token: string;
+  /** By which the value is known until now: the token, where it has no alias. */
+  readonly former: string;
 }
 
-export function aliasFiller(
+/** Whether there are aliases to another key than the new one. @param from of tokens of this key only */
+export async function hasLeftovers(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  to: string,
+  from?: string,
+): Promise<boolean> {
+  const { rows } = await client.query(
+    `SELECT FROM ${aliasesTable(declaration)}
+     WHERE ${kidOf('current')} <> $1 AND ($2::text IS NULL OR ${kidOf('token')} = $2) LIMIT 1`,
+    [to, from],
+  );
+  return rows.length > 0;
+}
+
+export async function aliasFiller(
   client: ClientBase,
   declaration: TableDeclaration,
   keyset: Keyset,
   { from, to }: Rotation,
-): AliasFiller {
+): Promise<AliasFiller> {
   const columns = declaration.columns.filter(isMasked);
   const kids = keyset.kids.filter((kid) => kid !== to);
   const retoken = createRetokeners(keyset, columns, kids, to);
   const layered = kids.filter(
     (kid) => kid === from || layersBetween(keyset, { from: kid, to }) !== undefined,
   );
+  const insert = (await hasLeftovers(client, declaration, to)) ? insertWithKin : insertNew;
   const find = (where: string) => findUnaliased(client, declaration, { where, to, kids, layered });
   return async (where) => {
     const groups = Map.groupBy(await find(where), ({ column, kid }) => `${column} ${kid}`);
@@ -89,7 +120,11 @@ export function aliasFiller(
       await insert(
         client,
         declaration,
-        known.map((place) => [tokens[place]!, current[place]!]),
+        known.map((place) => ({
+          token: tokens[place]!,
+          former: group[place]!.former,
+          current: current[place]!,
+        })),
       );
     }
     return filled;
@@ -129,33 +164,58 @@ async function findUnaliased(
 ): Promise<Unaliased[]> {
   const columns = declaration.columns.filter(isMasked).map(
     ({ column }, place) => `
-      SELECT DISTINCT ${place} AS column, ${kidOf(column)} AS kid, ${column}::text AS token FROM ${declaration.table}
+      SELECT DISTINCT ${place} AS column, ${kidOf(column)} AS kid, ${column}::text COLLATE "default" AS token
+      FROM ${declaration.table}
       WHERE ${where} AND ${column} IS NOT NULL
         AND (starts_with(${column}, 's1~') AND ${kidOf(column)} = ANY ($2)
              OR starts_with(${column}, 'h1~') AND ${kidOf(column)} = ANY ($3))`,
   );
   // As a scalar, because a join with all aliases would be planned for many rows.
   const { rows } = await client.query<Unaliased>(
-    `SELECT * FROM (${columns.join(' UNION ALL ')}) AS found
-     WHERE (SELECT ${kidOf('current')} FROM ${aliasesTable(declaration)} AS alias WHERE alias.token = found.token)
-           IS DISTINCT FROM $1`,
+    `SELECT * FROM (
+       SELECT *, coalesce((SELECT current FROM ${aliasesTable(declaration)} AS alias WHERE alias.token = found.token), token) AS former
+       FROM (${columns.join(' UNION ALL ')}) AS found) AS known
+     WHERE ${kidOf('former')} <> $1`,
     [to, kids, layered],
   );
   return rows;
 }
 
+interface Alias {
+  readonly token: string;
+  readonly former: string;
+  readonly current: string;
+}
+
 /** Sorted, so that two who insert the same don't wait for each other. */
-async function insert(
+async function insertNew(
   client: ClientBase,
   declaration: TableDeclaration,
-  aliases: readonly (readonly [token: string, current: string])[],
+  aliases: readonly Pick<Alias, 'token' | 'current'>[],
 ): Promise<void> {
   await client.query(
     `INSERT INTO ${aliasesTable(declaration)} (token, current)
-     SELECT * FROM unnest($1::text[], $2::text[]) AS alias (token, current) ORDER BY token
+     SELECT DISTINCT ON (token) * FROM unnest($1::text[], $2::text[]) AS alias (token, current) ORDER BY token
      ON CONFLICT (token) DO UPDATE SET current = excluded.current`,
-    [aliases.map(([token]) => token), aliases.map(([, current]) => current)],
+    [aliases.map(({ token }) => token), aliases.map(({ current }) => current)],
   );
+}
+
+/** With all tokens that are known by the same one until now: at no moment are they two for those who join. */
+async function insertWithKin(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  aliases: readonly Alias[],
+): Promise<void> {
+  const formers = aliases.map(({ former, current }) => ({ token: former, current }));
+  await transact(client, async () => {
+    await client.query(
+      `UPDATE ${aliasesTable(declaration)} AS alias SET current = known.current
+       FROM unnest($1::text[], $2::text[]) AS known (former, current) WHERE alias.current = known.former`,
+      [formers.map(({ token }) => token), formers.map(({ current }) => current)],
+    );
+    await insertNew(client, declaration, formers);
+  });
 }
 
 /** The key's name in a token. */

@@ -1,7 +1,13 @@
 import type { ClientBase } from 'pg';
 import { isMasked, type TableDeclaration } from '../../events/declaration.ts';
+import type { Rotation } from '../../masking/retoken.ts';
 import { vaultTable } from '../vault-tables.ts';
 import { aliasesTable, rekeysTable } from './tables.ts';
+
+/** A rekey that is under way. */
+export interface RekeyUnderWay extends Rotation {
+  readonly id: number;
+}
 
 /** Where a rekey is: the next block of a relation. */
 export interface Position {
@@ -11,7 +17,7 @@ export interface Position {
 
 /** What one statement did. */
 export interface BatchResult {
-  /** Rows whose tokens are under the new key now. */
+  /** Rows, or sealed values, whose tokens are under the new key now. */
   readonly rewritten: number;
   /** Rows that still have a token of the old key, because it has no alias. */
   readonly left: number;
@@ -39,7 +45,7 @@ export function hasTokenOf(kid: string, { columns }: TableDeclaration): string {
 export async function rewriteRows(
   client: ClientBase,
   declaration: TableDeclaration,
-  { id, from }: { readonly id: number; readonly from: string },
+  { id, from, to }: RekeyUnderWay,
   where: string,
   next: Position,
 ): Promise<BatchResult> {
@@ -47,7 +53,8 @@ export async function rewriteRows(
   const masked = declaration.columns.filter(isMasked).map(({ column }) => column);
   // A scalar, because for EXISTS the planner would rather read all aliases.
   const alias = (column: string) =>
-    `(SELECT current FROM ${aliasesTable(declaration)} AS alias WHERE alias.token = ${table}.${column})`;
+    `(SELECT current FROM ${aliasesTable(declaration)} AS alias
+      WHERE alias.token = ${table}.${column} COLLATE "default" AND ${isOf(to, 'current')})`;
   const change = (column: string) =>
     `${column} = CASE WHEN ${isOf(from, column)} THEN coalesce(${alias(column)}, ${column}) ELSE ${column} END`;
   const { rows } = await client.query<BatchResult>(
@@ -62,41 +69,52 @@ export async function rewriteRows(
                 - count(*) FILTER (WHERE NOT partly)::int AS left
        FROM rewritten
      )
-     ${noting(declaration, id, next)}`,
+     ${noting(declaration, id, next, 'rewritten')}`,
   );
   return rows[0]!;
 }
 
 /**
- * As rewriteRows, for the vault of sealed values. Where the new token is there already, sealed by a function that met the
- * value again, the old row goes.
+ * As rewriteRows, for the vault of sealed values. Where the new token is there already, the older sealing stays: what came
+ * later may be from somebody who had taken over a function.
  */
 export async function rewriteVault(
   client: ClientBase,
   declaration: TableDeclaration,
-  { id, from }: { readonly id: number; readonly from: string },
+  { id, from, to }: RekeyUnderWay,
   where: string,
   next: Position,
 ): Promise<BatchResult> {
   const vault = vaultTable(declaration);
-  const old = `alias.token = ${vault}.token AND ${isOf(from, `${vault}.token`)} AND ${where}`;
-  const isThere = `EXISTS (SELECT FROM ${vault} AS other WHERE other.token = alias.current)`;
   const aliases = `${aliasesTable(declaration)} AS alias`;
+  const old = `alias.token = ${vault}.token AND ${isOf(from, `${vault}.token`)} AND ${isOf(to, 'alias.current')} AND ${where}`;
   const { rows } = await client.query<BatchResult>(
-    `WITH moved AS (UPDATE ${vault} SET token = alias.current FROM ${aliases} WHERE ${old} AND NOT ${isThere} RETURNING 1),
-          surplus AS (DELETE FROM ${vault} USING ${aliases} WHERE ${old} AND ${isThere} RETURNING 1),
-          counted AS (
-            SELECT ((SELECT count(*) FROM moved) + (SELECT count(*) FROM surplus))::int AS rewritten,
-                   (SELECT count(*)::int FROM ${vault} WHERE ${where} AND ${isOf(from, `${vault}.token`)})
-                     - ((SELECT count(*) FROM moved) + (SELECT count(*) FROM surplus))::int AS left)
-     ${noting(declaration, id, next)}`,
+    `WITH kept AS (
+       UPDATE ${vault} AS newer SET key_id = ${vault}.key_id, sealed = ${vault}.sealed FROM ${vault}, ${aliases}
+       WHERE ${old} AND newer.token = alias.current RETURNING alias.token
+     ), surplus AS (
+       DELETE FROM ${vault} USING kept WHERE ${vault}.token = kept.token RETURNING 1
+     ), moved AS (
+       UPDATE ${vault} SET token = alias.current FROM ${aliases}
+       WHERE ${old} AND NOT EXISTS (SELECT FROM ${vault} AS newer WHERE newer.token = alias.current) RETURNING 1
+     ), counted AS (
+       SELECT ((SELECT count(*) FROM moved) + (SELECT count(*) FROM surplus))::int AS rewritten,
+              (SELECT count(*)::int FROM ${vault} WHERE ${where} AND ${isOf(from, `${vault}.token`)})
+                - ((SELECT count(*) FROM moved) + (SELECT count(*) FROM surplus))::int AS left
+     )
+     ${noting(declaration, id, next, 'resealed')}`,
   );
   return rows[0]!;
 }
 
 /** Of a statement with `counted`: its end, which moves the rekey on. */
-function noting(declaration: TableDeclaration, id: number, { relation, block }: Position): string {
+function noting(
+  declaration: TableDeclaration,
+  id: number,
+  { relation, block }: Position,
+  total: 'rewritten' | 'resealed',
+): string {
   return `UPDATE ${rekeysTable(declaration)} AS rekey
-     SET relation = '${relation.replaceAll("'", "''")}', block = ${block}, rewritten = rekey.rewritten + counted.rewritten
+     SET relation = '${relation.replaceAll("'", "''")}', block = ${block}, ${total} = rekey.${total} + counted.rewritten
      FROM counted WHERE id = ${id} RETURNING counted.rewritten, counted.left`;
 }

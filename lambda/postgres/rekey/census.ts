@@ -1,7 +1,10 @@
 import type { ClientBase } from 'pg';
 import { DATE_COLUMN, isMasked, type TableDeclaration } from '../../events/declaration.ts';
+import type { Keyset } from '../../masking/keyset.ts';
+import { retokener } from '../../masking/retoken.ts';
 import { AUDIT_TABLE } from '../audit-table.ts';
-import { isOf } from './batch.ts';
+import { countWrongAliases } from './alias-check.ts';
+import { isOf, type RekeyUnderWay } from './batch.ts';
 import { aliasesTable, groupsTable } from './tables.ts';
 
 /** Before the first row is rewritten, and after the last. */
@@ -48,9 +51,10 @@ export interface Proof {
   /**
    * - `proven`: no value has fewer rows than before, and together they have as many more as rows came in
    * - `deleted`: rows were deleted meanwhile, so that fewer than before mean nothing
-   * - `failed`: values have fewer rows though none was deleted
+   * - `failed`: values have fewer or more rows than that explains, or an alias is not that of its value
    */
   readonly verdict: 'proven' | 'deleted' | 'failed';
+  /** Those that the table had at the first census. */
   readonly columns: readonly ColumnComparison[];
   readonly rowsBefore: number;
   readonly rowsAfter: number;
@@ -58,6 +62,8 @@ export interface Proof {
   readonly arrived: number;
   /** Dates that have fewer rows than before. */
   readonly shrunkDays: number;
+  /** Aliases that make two values one, and of a sample those that are not the token's. */
+  readonly wrongAliases: number;
   /** Tokens of the old key that still stand in the table. */
   readonly left: number;
 }
@@ -70,13 +76,13 @@ type Compared = Omit<ColumnComparison, 'histogram'> & {
 /**
  * Compares the two censuses.
  *
- * @param from the old key
  * @param since when the rekey began, for erasures since
  */
 export async function compareCensuses(
   client: ClientBase,
   declaration: TableDeclaration,
-  from: string,
+  keyset: Keyset,
+  rekey: RekeyUnderWay,
   since: string,
 ): Promise<Proof> {
   const { rows } = await client.query<Compared>(
@@ -89,12 +95,12 @@ export async function compareCensuses(
             count(*) FILTER (WHERE after < before)::float AS shrunk,
             coalesce(sum(after - before) FILTER (WHERE after > before), 0)::float AS grown,
             sum(before)::float AS rows_before, sum(after)::float AS rows_after
-     FROM compared GROUP BY kind`,
+     FROM compared GROUP BY kind ORDER BY kind`,
   );
   const histograms = await readHistograms(client, declaration);
   const dates = rows.find(({ column }) => column === DATE_COLUMN);
-  const columns = maskedColumns(declaration).map((name): ColumnComparison => {
-    const { before = 0, after = 0, shrunk = 0, grown = 0 } = rows.find(({ column }) => column === name) ?? {};
+  const counted = rows.filter(({ column, rows_before }) => column !== DATE_COLUMN && rows_before > 0);
+  const columns = counted.map(({ column: name, before, after, shrunk, grown }): ColumnComparison => {
     const histogram = {
       before: histograms[`${name} before`] ?? {},
       after: histograms[`${name} after`] ?? {},
@@ -107,8 +113,10 @@ export async function compareCensuses(
     rowsAfter: dates?.rows_after ?? 0,
     arrived: dates?.grown ?? 0,
     shrunkDays: dates?.shrunk ?? 0,
-    left: await countLeft(client, declaration, from),
+    wrongAliases: await countWrongAliases(client, declaration, keyset, rekey),
+    left: await countLeft(client, declaration, rekey.from),
   };
+  if (facts.wrongAliases > 0) return { verdict: 'failed', ...facts };
   const agree = columns.every(({ shrunk, grown }) => shrunk === 0 && grown === facts.arrived);
   if (agree && facts.shrunkDays === 0) return { verdict: 'proven', ...facts };
   const deleted = facts.shrunkDays > 0 || (await wasErased(client, since));
@@ -143,6 +151,34 @@ async function countLeft(client: ClientBase, declaration: TableDeclaration, from
      WHERE moment = 'after' AND ${isOf(from, 'value')}`,
   );
   return rows[0]!.left;
+}
+
+/** Tokens that are compared in one statement. */
+const TOKENS_A_STATEMENT = 10_000;
+
+/** Whether a token of the old key that stood in the table at the second census can be rewritten. */
+export async function canRewriteLeft(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  keyset: Keyset,
+  rekey: RekeyUnderWay,
+): Promise<boolean> {
+  for (const column of declaration.columns.filter(isMasked)) {
+    const retoken = retokener(keyset, column, rekey);
+    for (let last = ''; ; ) {
+      const { rows } = await client.query<{ value: string }>(
+        `SELECT value FROM ${groupsTable(declaration)}
+         WHERE moment = 'after' AND kind = $1 AND ${isOf(rekey.from, 'value')} AND value > $2
+         ORDER BY value LIMIT ${TOKENS_A_STATEMENT}`,
+        [column.column, last],
+      );
+      const tokens = rows.map(({ value }) => value);
+      if (tokens.length === 0) break;
+      if (retoken(tokens).some((token) => token !== undefined)) return true;
+      last = tokens.at(-1)!;
+    }
+  }
+  return false;
 }
 
 /** Blanked values leave no date with fewer rows. */

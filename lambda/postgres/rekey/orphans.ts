@@ -1,10 +1,10 @@
 import type { ClientBase } from 'pg';
 import { isMasked, type TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
-import { type Rotation, retokener } from '../../masking/retoken.ts';
+import { retokener } from '../../masking/retoken.ts';
 import { vaultTable } from '../vault-tables.ts';
-import { isOf } from './batch.ts';
-import { aliasesTable } from './tables.ts';
+import { isOf, type RekeyUnderWay } from './batch.ts';
+import { aliasesTable, rekeysTable } from './tables.ts';
 
 /**
  * Moves sealed values to the new key that no row of the table has any more, because retention has dropped theirs: tokens
@@ -18,30 +18,32 @@ export async function moveOrphans(
   client: ClientBase,
   declaration: TableDeclaration,
   keyset: Keyset,
-  rotation: Rotation,
+  rekey: RekeyUnderWay,
   where: string,
 ): Promise<number> {
   const vault = vaultTable(declaration);
   const { rows } = await client.query<{ token: string }>(
-    `SELECT token FROM ${vault} WHERE ${where} AND ${isOrphan(declaration, rotation.from)}`,
+    `SELECT token FROM ${vault} WHERE ${where} AND ${isOrphan(declaration, rekey.from)}`,
   );
   const orphans = rows.map(({ token }) => token);
   const columns = new Map(declaration.columns.filter(isMasked).map((column) => [column.mask.domain, column]));
   const pairs = [...columns.values()].flatMap((column) => {
-    const current = retokener(keyset, column, rotation)(orphans);
+    const current = retokener(keyset, column, rekey)(orphans);
     return orphans.flatMap((token, i) => (current[i] === undefined ? [] : [[token, current[i]] as const]));
   });
   if (pairs.length === 0) return 0;
-  const { rowCount } = await client.query(
+  const { rows: counts } = await client.query<{ moved: number }>(
     `WITH pair AS (SELECT * FROM unnest($1::text[], $2::text[]) AS pair (old, current)),
           kept AS (
             INSERT INTO ${vault} (token, key_id, sealed)
             SELECT current, key_id, sealed FROM pair JOIN ${vault} ON token = old ORDER BY current
-            ON CONFLICT (token) DO NOTHING)
-     DELETE FROM ${vault} WHERE token IN (SELECT old FROM pair)`,
+            ON CONFLICT (token) DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed),
+          moved AS (DELETE FROM ${vault} WHERE token IN (SELECT old FROM pair) RETURNING 1)
+     UPDATE ${rekeysTable(declaration)} SET resealed = resealed + (SELECT count(*) FROM moved) WHERE id = ${rekey.id}
+     RETURNING (SELECT count(*)::int FROM moved) AS moved`,
     [pairs.map(([old]) => old), pairs.map(([, current]) => current)],
   );
-  return rowCount ?? 0;
+  return counts[0]!.moved;
 }
 
 /** A token of a key in the vault that stands in no row: tokens of rows have aliases. */

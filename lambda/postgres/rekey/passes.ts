@@ -2,72 +2,63 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientBase } from 'pg';
 import type { TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
-import type { Rotation } from '../../masking/retoken.ts';
 import { vaultTable } from '../vault-tables.ts';
-import { type AliasFiller, aliasFiller } from './aliases.ts';
-import { type Position, rewriteRows, rewriteVault } from './batch.ts';
+import { type AliasFiller, aliasFiller, type Pace } from './aliases.ts';
+import { type Position, type RekeyUnderWay, rewriteRows, rewriteVault } from './batch.ts';
 import { blocksFor, type Relation, readRelations, within } from './blocks.ts';
 import { moveOrphans } from './orphans.ts';
 import { createMeter, type Meter, type RekeyProgress } from './progress.ts';
 
-export interface PassesOptions {
+export interface PassesOptions extends Pace {
   /** Rows of a statement, about. */
   readonly batchSize: number;
-  /** Ends the work after the batch that is under way. */
-  readonly signal: AbortSignal;
   readonly progress: RekeyProgress;
-  /** Told of each batch that was committed. */
-  readonly onBatch: () => void;
-  /** Milliseconds to wait for functions that still write with the old key. @default ten minutes */
-  readonly patience?: number;
 }
 
-export type PassesEnd = 'clean' | 'stopped' | 'written';
-
-/** A rekey that is under way. */
-export interface RekeyUnderWay extends Rotation, Position {
-  readonly id: number;
+export interface PassesEnd {
+  /** `written`: functions still wrote with the old key when the patience was over. */
+  readonly kind: 'clean' | 'stopped' | 'written';
+  /** Rows of all passes. */
+  readonly rewritten: number;
 }
 
-/** Functions keep a keyset for five minutes, and an invocation takes one more at most. */
-const PATIENCE = 600_000;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15_000;
-const BEGINNING: Position = { relation: '', block: 0 };
+export const BEGINNING: Position = { relation: '', block: 0 };
 
 /** Goes through the table again and again until a whole pass has found no token of the old key that could be rewritten. */
 export async function rewriteAll(
   client: ClientBase,
   declaration: TableDeclaration,
   keyset: Keyset,
-  rekey: RekeyUnderWay,
-  options: PassesOptions & { readonly rows: number },
+  rekey: RekeyUnderWay & Position,
+  options: PassesOptions & { readonly rows: number; readonly isOver: () => boolean },
 ): Promise<PassesEnd> {
-  const { signal, progress, patience = PATIENCE } = options;
+  const { signal, progress, isOver } = options;
   const work: PassWork = {
     client,
     declaration,
     keyset,
     rekey,
-    fill: aliasFiller(client, declaration, keyset, rekey),
+    fill: await aliasFiller(client, declaration, keyset, rekey),
     meter: createMeter('rows rewritten', options.rows, progress),
     ...options,
   };
   let position: Position = rekey;
-  let waitingSince: number | undefined;
+  let rewritten = 0;
   let pause = FIRST_PAUSE;
   for (let pass = 1; ; pass++) {
-    const rewritten = await rewritePass(work, position);
-    if (signal.aborted) return 'stopped';
+    const ofPass = await rewritePass(work, position);
+    rewritten += ofPass;
+    if (signal.aborted) return { kind: 'stopped', rewritten };
     const wasWhole = position.relation === '';
-    if (rewritten === 0 && wasWhole) return 'clean';
+    if (ofPass === 0 && wasWhole) return { kind: 'clean', rewritten };
     position = BEGINNING;
     if (pass === 1) continue;
     // Ours were all rewritten in the first one.
-    waitingSince ??= performance.now();
-    if (performance.now() - waitingSince > patience) return 'written';
+    if (isOver()) return { kind: 'written', rewritten };
     progress.note(
-      `${rewritten} rows have come under key "${rekey.from}" meanwhile: functions write with it until they have read the keyset again, which takes five minutes; looking again`,
+      `${ofPass} rows have come under key "${rekey.from}" meanwhile: functions write with it until they have read the keyset again, which takes five minutes; looking again`,
     );
     await pauseFor(pause, signal);
     pause = Math.min(pause * 2, LONGEST_PAUSE);
@@ -106,7 +97,7 @@ async function rewritePass(work: PassWork, position: Position): Promise<number> 
       const to = from + blocks;
       const done = await rewrite(work, within(relation, from, to), { relation: relation.name, block: to });
       rewritten += done;
-      work.meter.add(done);
+      if (relation.table !== vault) work.meter.add(done);
       work.onBatch();
     }
   }

@@ -18,11 +18,13 @@ export interface RekeyRecord<Proof = unknown> extends Position {
   readonly ended: string;
   /** Rows so far. */
   readonly rewritten: number;
+  /** Sealed values so far. */
+  readonly resealed: number;
   /** Empty before the end. */
   readonly proof: Proof;
 }
 
-const FIELDS = `id::int, phase, relation, block::int, rewritten::float AS rewritten, proof,
+const FIELDS = `id::int, phase, relation, block::int, rewritten::float AS rewritten, resealed::float AS resealed, proof,
   to_json(started)#>>'{}' AS started, to_json(ended)#>>'{}' AS ended`;
 
 /** The latest rekey of these keys that was not superseded. */
@@ -48,8 +50,8 @@ export async function openRecord(
   const table = rekeysTable(declaration);
   await client.query(
     `WITH superseded AS (UPDATE ${table} SET phase = 'superseded', ended = now() WHERE phase NOT IN ('done', 'superseded'))
-     INSERT INTO ${table} (id, from_key, to_key, started, phase, relation, block, rewritten, ended, proof)
-     SELECT coalesce(max(id), 0) + 1, $1, $2, now(), 'aliases', '', 0, 0, now(), '{}' FROM ${table}`,
+     INSERT INTO ${table} (id, from_key, to_key, started, phase, relation, block, rewritten, resealed, ended, proof)
+     SELECT coalesce(max(id), 0) + 1, $1, $2, now(), 'aliases', '', 0, 0, 0, now(), '{}' FROM ${table}`,
     [from, to],
   );
 }

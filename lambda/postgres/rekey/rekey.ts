@@ -1,27 +1,42 @@
+import { once } from 'node:events';
 import type { ClientBase } from 'pg';
 import type { TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
 import type { Rotation } from '../../masking/retoken.ts';
-import { inTransaction } from '../transaction.ts';
-import { fillAliases } from './aliases.ts';
+import { fillAliases, hasLeftovers, type Pace } from './aliases.ts';
 import { isOf } from './batch.ts';
-import { compareCensuses, type Proof, takeCensus } from './census.ts';
-import { type PassesOptions, pauseFor, rewriteAll } from './passes.ts';
+import { canRewriteLeft, compareCensuses, type Moment, type Proof, takeCensus } from './census.ts';
+import { BEGINNING, type PassesOptions, pauseFor, rewriteAll } from './passes.ts';
 import { enterPhase, findRecord, openRecord, type RekeyRecord } from './record.ts';
+import { SETTLING, timeToSettle } from './settling.ts';
 import { aliasesTable, groupsTable } from './tables.ts';
+import { transact } from './transact.ts';
 
 export interface RekeyOptions extends PassesOptions {
   readonly rotation: Rotation;
   /** Rows that have a token of the old key. */
   readonly rows: number;
+  /** Milliseconds to wait for functions that still write with the old key. @default ten minutes */
+  readonly patience?: number;
+  /** Milliseconds since the promotion in which functions may write with the old key. @default six minutes */
+  readonly settling?: number;
 }
 
 /** What became of a rekey. */
 export type RekeyOutcome =
-  /** `unproven`: it isn't finished, and what was compared does not agree; another run compares again. */
-  | { readonly kind: 'done' | 'already' | 'unproven'; readonly rewritten: number; readonly proof: Proof }
-  /** `stopped`: somebody wished so. `written`: functions still wrote with the old key when the patience was over. */
-  | { readonly kind: 'stopped' | 'written' };
+  /** `already`: another run has finished it, and nothing was compared again. */
+  | {
+      readonly kind: 'done' | 'already';
+      readonly rewritten: number;
+      readonly resealed: number;
+      readonly proof: Proof;
+    }
+  /**
+   * - `stopped`: somebody wished so
+   * - `written`: functions still wrote with the old key when the patience was over
+   * - `kept`: rows stay as they are though their tokens can be rewritten
+   */
+  | { readonly kind: 'stopped' | 'written' | 'kept' };
 
 /**
  * Rewrites the tokens of one key as those of another, and proves that equal values are equal as before. Whatever it has
@@ -46,7 +61,7 @@ export async function rekey(
   }
 }
 
-/** Brings a rekey to its next phase. @returns undefined where it got there */
+/** Brings a rekey to its next phase. @returns undefined where it got there, or was to stop */
 async function advance(
   client: ClientBase,
   declaration: TableDeclaration,
@@ -54,15 +69,15 @@ async function advance(
   record: RekeyRecord<Proof>,
   options: RekeyOptions,
 ): Promise<RekeyOutcome | undefined> {
-  const { rotation, progress } = options;
+  const { rotation, progress, signal } = options;
   switch (record.phase) {
     case 'aliases':
-      await fillAliases(client, declaration, keyset, rotation, progress);
+      await fillAliases(client, declaration, keyset, rotation, progress, options);
+      if (signal.aborted) return undefined;
       progress.note('counting the rows of every value');
-      await transact(client, async () => {
-        await takeCensus(client, declaration, 'before');
-        await enterPhase(client, declaration, record.id, 'rows');
-      });
+      await count(client, declaration, 'before', options, () =>
+        enterPhase(client, declaration, record.id, 'rows'),
+      );
       return undefined;
     case 'rows':
       return rewriteAndProve(client, declaration, keyset, record, options);
@@ -73,6 +88,40 @@ async function advance(
   }
 }
 
+/** Milliseconds between two words of a statement that reads the whole table. */
+const SIGN_OF_LIFE = 10_000;
+
+/**
+ * Takes a census, and does something else in the same transaction. Where it is to stop it does not wait for the server, which
+ * ends what it does when the connection is closed.
+ */
+async function count(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  moment: Moment,
+  { onBatch, signal }: Pace,
+  withIt: () => Promise<void> = async () => {},
+): Promise<void> {
+  const life = setInterval(onBatch, SIGN_OF_LIFE);
+  const over = new AbortController();
+  const stopped = once(signal, 'abort', { signal: over.signal }).catch(() => {});
+  const work = transact(client, async () => {
+    await takeCensus(client, declaration, moment);
+    await withIt();
+  });
+  try {
+    await Promise.race([work, stopped]);
+    onBatch();
+  } finally {
+    work.catch(() => {});
+    over.abort();
+    clearInterval(life);
+  }
+}
+
+/** Functions keep a keyset for five minutes, and an invocation takes one more at most. */
+const PATIENCE = 600_000;
+
 async function rewriteAndProve(
   client: ClientBase,
   declaration: TableDeclaration,
@@ -80,39 +129,64 @@ async function rewriteAndProve(
   record: RekeyRecord,
   options: RekeyOptions,
 ): Promise<RekeyOutcome | undefined> {
-  const { rotation, progress, signal } = options;
+  const { rotation, progress, signal, patience = PATIENCE } = options;
+  // Another promotion was cut off, and the aliases are those of its key.
+  if (await hasLeftovers(client, declaration, rotation.to, rotation.from))
+    await fillAliases(client, declaration, keyset, rotation, progress, options);
+  const isOver = countdown(patience);
   let rekey = { ...record, ...rotation };
-  let left: number | undefined;
-  for (;;) {
-    const end = await rewriteAll(client, declaration, keyset, rekey, options);
-    if (end !== 'clean') return { kind: end };
-    progress.note('counting the rows of every value again, and comparing');
-    await transact(client, () => takeCensus(client, declaration, 'after'));
-    const proof = await compareCensuses(client, declaration, rotation.from, record.started);
-    // What came in since the pass is rewritten in another; what stays after that is what nobody can read.
-    if (proof.left === 0 || proof.left === left) {
-      if (proof.verdict === 'failed') return unproven(client, declaration, rotation, proof);
-      await enterPhase(client, declaration, record.id, 'cleanup', proof);
-      return undefined;
+  let wereLeft = false;
+  while (!signal.aborted) {
+    const { kind, rewritten } = await rewriteAll(client, declaration, keyset, rekey, { ...options, isOver });
+    if (kind !== 'clean') return { kind };
+    rekey = { ...rekey, ...BEGINNING };
+    if (await hasSettled(client, options)) {
+      progress.note('counting the rows of every value again, and comparing');
+      await count(client, declaration, 'after', options);
+      if (signal.aborted) break;
+      const proof = await compareCensuses(client, declaration, keyset, rekey, record.started);
+      // What came in since the pass is rewritten in another; what nobody can read stays.
+      if (proof.left === 0 || !(await canRewriteLeft(client, declaration, keyset, rekey))) {
+        await enterPhase(client, declaration, record.id, 'cleanup', proof);
+        return undefined;
+      }
+      if (wereLeft && rewritten === 0) return { kind: 'kept' };
+      if (isOver()) return { kind: 'written' };
+      wereLeft = true;
+      await pauseFor(SETTLE, signal);
     }
-    left = proof.left;
-    rekey = { ...rekey, relation: '', block: 0 };
-    await pauseFor(SETTLE, signal);
   }
+  return undefined;
 }
 
-async function unproven(
-  client: ClientBase,
-  declaration: TableDeclaration,
-  rotation: Rotation,
-  proof: Proof,
-): Promise<RekeyOutcome> {
-  const { rewritten } = (await findRecord(client, declaration, rotation))!;
-  return { kind: 'unproven', rewritten, proof };
+/** True when so many milliseconds have passed since it was asked first. */
+function countdown(milliseconds: number): () => boolean {
+  let since: number | undefined;
+  return () => {
+    since ??= performance.now();
+    return performance.now() - since > milliseconds;
+  };
 }
 
 /** Milliseconds between two looks at what is left. */
 const SETTLE = 1_000;
+/** Milliseconds between two looks for what functions still write with the old key. */
+const LOOK = 15_000;
+
+/** Waits a little where functions may still write with the old key. @returns whether none does any more */
+async function hasSettled(
+  client: ClientBase,
+  { rotation, settling = SETTLING, progress, signal }: RekeyOptions,
+): Promise<boolean> {
+  const left = await timeToSettle(client, rotation.to, settling);
+  if (left <= 0) return true;
+  const until = new Date(Date.now() + left).toISOString().replace(/\.\d+Z$/, 'Z');
+  progress.note(
+    `waiting until ${until}: functions that have not read the keyset again since the promotion of key "${rotation.to}" may write with "${rotation.from}" until then; what they write is rewritten. Ctrl-C ends the wait, and the same command goes on`,
+  );
+  await pauseFor(Math.min(left, LOOK), signal);
+  return false;
+}
 
 /** Aliases that are deleted in one statement. */
 const ALIASES_A_STATEMENT = 10_000;
@@ -130,13 +204,4 @@ async function cleanUp(client: ClientBase, declaration: TableDeclaration, from: 
   await client.query(`DELETE FROM ${groupsTable(declaration)}`);
   // Where the role may: analysts' plans count on it, and the dead rows are read until somebody takes them away.
   await client.query(`VACUUM (ANALYZE) ${aliases}, ${groupsTable(declaration)}`);
-}
-
-function transact<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
-  return inTransaction(client, async () => {
-    await client.query('BEGIN');
-    const result = await work();
-    await client.query('COMMIT');
-    return result;
-  });
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientBase } from 'pg';
 import { DatabaseFailure } from '../../errors.ts';
-import { type Login, withClient } from '../connection.ts';
+import { ALL_ROWS, type Login, withClient } from '../connection.ts';
 import { classify, type Failure } from '../sqlstate.ts';
 
 export interface SteadyOptions {
@@ -43,7 +43,7 @@ export async function steadily<T>(
       return await withClient(login, async (client) => {
         gotOnAt ??= performance.now();
         try {
-          await client.query(SESSION);
+          await client.query(`${ALL_ROWS}; ${SESSION}`);
           // Not every server has it: one that is at a long statement notices that its client has gone.
           await client.query(`SET client_connection_check_interval = '2s'`).catch(() => {});
           return await work(client, gotOn);

@@ -49,6 +49,7 @@ export async function bringUpRekeyTables(
       'relation text',
       'block bigint',
       'rewritten bigint',
+      'resealed bigint',
       'ended timestamp with time zone',
       'proof jsonb',
     ],

@@ -8,6 +8,7 @@ import {
   retireKey,
   shredKey,
   statusOf,
+  topLayer,
 } from '../../../bin/keys/keyset-edit.ts';
 import { parseKeyset } from '../../../lambda/masking/keyset.ts';
 
@@ -122,6 +123,18 @@ describe('the life of a key', () => {
     { status: 'retired', kid: 'k1', text: retireKey(LAYERED, { kid: 'k1', now: NOW }), written: ['k1'] },
   ])('is $status: $kid', ({ status, kid, text, written }) => {
     expect(statusOf(parseKeyset(text), kid, new Set(written))).toBe(status);
+  });
+
+  it.each([
+    { what: 'the primary one', text: TWO, top: 'k1' },
+    { what: 'the primary one over others', text: LAYERED, top: 'k3' },
+    {
+      what: 'the highest above a key that was promoted again',
+      text: promoteKey(LAYERED, { kid: 'k1', over: undefined }),
+      top: 'k3',
+    },
+  ])('lays a new key over $what', ({ text, top }) => {
+    expect(topLayer(parseKeyset(text))).toBe(top);
   });
 
   it('knows every key that is layered over one', () => {

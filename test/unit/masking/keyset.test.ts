@@ -143,6 +143,18 @@ describe('a malformed keyset is refused, naming the member, what was expected an
       expected: object,
       came: 'not JSON',
     },
+    {
+      name: 'a name that stands there twice',
+      keyset: `{"primary":"k1","k1":"${MATERIAL}","k1":"${'x'.repeat(43)}"}`,
+      expected: 'each name once',
+      came: 'one that stands there twice',
+    },
+    {
+      name: 'a name that stands there twice, in other letters',
+      keyset: `{"primary":"k1","k1":{},"\\u006b1":"${MATERIAL}"}`,
+      expected: 'each name once',
+      came: 'one that stands there twice',
+    },
     { name: 'a string', keyset: JSON.stringify(MATERIAL), expected: object, came: 'a string' },
     {
       name: 'a keyset inside a string',

@@ -1,0 +1,357 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ClientBase } from 'pg';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { loginEvents, loginEventsWith } from '../../lambda/events/login-event.ts';
+import { withClient } from '../../lambda/postgres/connection.ts';
+import { fillAliases } from '../../lambda/postgres/rekey/aliases.ts';
+import { type RekeyOptions, type RekeyOutcome, rekey } from '../../lambda/postgres/rekey/rekey.ts';
+import { migrate } from '../../lambda/postgres/schema.ts';
+import { useCli } from '../support/cli.ts';
+import { useFunctions } from '../support/function.ts';
+import { KEYSET_TEXTS, KEYSETS, rekeyArguments, repeatsOf, tokensByKey } from '../support/rekey.ts';
+import { SILENT, useRekeyTable } from '../support/rekey-table.ts';
+
+const table = useRekeyTable();
+const { database } = table;
+const createCli = useCli();
+const createFunction = useFunctions();
+
+beforeEach(() => table.make('plain'));
+
+/** A rekey by the library. @param prepare gets the connection that it works on */
+function run(
+  options: Partial<RekeyOptions>,
+  prepare: (client: ClientBase) => void = () => {},
+): Promise<RekeyOutcome> {
+  return withClient(database.login, (client) => {
+    prepare(client);
+    return rekey(client, loginEvents, KEYSETS.k2, {
+      rotation: { from: 'k1', to: 'k2' },
+      rows: 0,
+      batchSize: 50,
+      signal: new AbortController().signal,
+      progress: SILENT,
+      onBatch() {},
+      ...options,
+    });
+  });
+}
+
+/** One that was ended after its first batch of rows. */
+async function interrupted(): Promise<void> {
+  const stop = new AbortController();
+  const stopInRows = (client: ClientBase) =>
+    around(client, /AS partly/, async (statement) => {
+      stop.abort();
+      return statement();
+    });
+  expect(await run({ signal: stop.signal }, stopInRows)).toEqual({ kind: 'stopped' });
+  expect(Object.keys(await tokensByKey(database))).toEqual(['s1~k1', 's1~k2']);
+}
+
+/** Does something else around each statement of a kind. */
+function around(
+  client: ClientBase,
+  pattern: RegExp,
+  act: (statement: () => Promise<unknown>) => Promise<unknown>,
+): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+  const other = (...args: unknown[]) =>
+    pattern.test(String(args[0])) ? act(() => query(...args)) : query(...args);
+  Object.assign(client, { query: other });
+}
+
+const SECOND_CENSUS = /^INSERT INTO user_logins_rekey_groups.*'after'/s;
+
+describe('a rekey that goes on', () => {
+  it('rewrites for its own key where a promotion of another was cut off meanwhile', async () => {
+    await table.writer('k1').invoke(table.truth.records(600));
+    await table.writer('k2').invoke(table.truth.records(300));
+    await interrupted();
+    await fillAliases(database.client, loginEvents, KEYSETS.k3, { from: 'k2', to: 'k3' }, SILENT);
+    const cli = createCli();
+
+    const { exitCode, stdout, stderr } = await cli.run(rekeyArguments(cli, database));
+
+    expect(exitCode, stdout + stderr).toBe(0);
+    expect(await tokensByKey(database)).toEqual({ 's1~k2': 1_800 });
+    await table.truth.expectEqualValuesToBeEqual(database);
+    await table.writer('k2').invoke(table.truth.records(100));
+    await table.truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
+  });
+
+  it('ends where somebody deleted rows on a day on which others came in, says so again, and the key can be retired', async () => {
+    await table.writer('k1').invoke(table.truth.records(600));
+    await interrupted();
+    await database.rows(`DELETE FROM user_logins WHERE user_id = 'user-3'`);
+    await table.writer('k2').invoke(table.truth.records(20, 9));
+    const cli = createCli();
+    const command = rekeyArguments(cli, database);
+
+    const first = await cli.run(command);
+    const second = await cli.run(command);
+    const options = command.slice(command.indexOf('--reason'));
+    const retired = await cli.run(['keys', 'retire', 'k1', ...options]);
+
+    const differences =
+      'not proven: in masked_device_id 1 value has fewer rows than before; ' +
+      'in masked_device_id values have together 20 rows more, while the table has 19; ' +
+      'in masked_ip 1 value has fewer rows than before; in masked_ip values have together 20 rows more, while the table has 19; ' +
+      'somebody else changes the table. Every token that can be read is rewritten\n';
+    expect(first.exitCode).toBe(1);
+    expect(first.stdout.endsWith(`\n${differences}`), first.stdout).toBe(true);
+    expect(second.exitCode).toBe(1);
+    expect(second.stdout).toBe(
+      `no row has a token of key "k1"; they were rewritten for "k2" before, 600 rows\ndone, ${differences}`,
+    );
+    expect(retired.exitCode, retired.stderr).toBe(0);
+    expect(await database.rows('SELECT * FROM user_logins_aliases')).toEqual([]);
+  });
+
+  it('compares the columns that there were when it began', async () => {
+    await table.writer('k1').invoke(table.truth.records(600));
+    await interrupted();
+    const declaration = loginEventsWith({ ipNetwork: true });
+    await migrate(database.client, declaration);
+    const keysetSource = () => Promise.resolve(KEYSETS.k2);
+    await createFunction({ declaration, databaseUrl: database.url, keysetSource }).invoke(
+      table.truth.records(20),
+    );
+    const cli = createCli();
+
+    const { exitCode, stdout } = await cli.run(rekeyArguments(cli, database));
+
+    expect(exitCode, stdout).toBe(0);
+    await table.truth.expectEqualValuesToBeEqual(database);
+  });
+});
+
+describe('a rekey and functions that have the old key still', () => {
+  it('rewrites what they write while it counts', async () => {
+    await table.writer('k1').invoke(table.truth.records(200));
+    const { invoke } = table.writer('k1');
+    let counts = 0;
+
+    const outcome = await run({}, (client) =>
+      around(client, SECOND_CENSUS, async (statement) => {
+        if (counts++ < 3) await invoke(table.truth.records(1, counts));
+        return statement();
+      }),
+    );
+
+    expect(outcome).toMatchObject({ kind: 'done', proof: { verdict: 'proven', left: 0 } });
+    expect(await tokensByKey(database)).toEqual({ 's1~k2': 406 });
+    await table.truth.expectEqualValuesToBeEqual(database);
+  });
+
+  it('gives up after its patience, however seldom they write, and keeps the aliases', async () => {
+    await table.writer('k1').invoke(table.truth.records(200));
+    const { invoke } = table.writer('k1');
+
+    const outcome = await run({ patience: 1_500 }, (client) =>
+      around(client, SECOND_CENSUS, async (statement) => {
+        await invoke(table.truth.records(1));
+        return statement();
+      }),
+    );
+
+    expect(outcome).toEqual({ kind: 'written' });
+    await table.truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
+  });
+
+  it('waits after a promotion until they have read the keyset again', async () => {
+    await table.writer('k1').invoke(table.truth.records(200));
+    const cli = createCli();
+    const command = rekeyArguments(cli, database, KEYSET_TEXTS.k1);
+    const options = command.slice(command.indexOf('--reason'));
+    expect((await cli.run(['keys', 'promote', 'k2', '--now', ...options])).exitCode).toBe(0);
+    const notes: string[] = [];
+    let late: Promise<unknown> | undefined;
+    const note = (text: string) => {
+      notes.push(text);
+      if (text.startsWith('waiting until')) late ??= table.writer('k1').invoke(table.truth.records(50, 1));
+    };
+
+    const began = performance.now();
+    const outcome = await run({ progress: { ...SILENT, note }, settling: 6_000 });
+    await late;
+
+    expect(outcome).toMatchObject({ kind: 'done', proof: { verdict: 'proven', left: 0 } });
+    expect(performance.now() - began).toBeGreaterThan(1_000);
+    expect(notes.join('\n')).toMatch(/waiting until \d{4}-\d\d-\d\dT[\d:]+Z: functions that have not read/);
+    expect(await tokensByKey(database)).toEqual({ 's1~k2': 500 });
+    await table.truth.expectEqualValuesToBeEqual(database);
+  });
+
+  it('ends the wait on Ctrl-C, and does not wait when it is told so', async () => {
+    await table.writer('k1').invoke(table.truth.records(200));
+    const cli = createCli();
+    const command = rekeyArguments(cli, database, KEYSET_TEXTS.k1);
+    const options = command.slice(command.indexOf('--reason'));
+    await cli.run(['keys', 'promote', 'k2', '--now', ...options]);
+
+    const running = cli.start(command);
+    await running.shows('waiting until');
+    running.child.kill('SIGINT');
+
+    expect((await running.result).exitCode).toBe(130);
+    expect(await database.rows('SELECT phase FROM user_logins_rekeys')).toEqual([{ phase: 'rows' }]);
+    await table.truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
+    expect((await cli.run([...command, '--now'])).exitCode).toBe(0);
+    await table.truth.expectEqualValuesToBeEqual(database);
+  });
+});
+
+describe('a rekey', () => {
+  it('keeps the aliases where a trigger keeps rows as they are, and says so', async () => {
+    await table.writer('k1').invoke(table.truth.records(300));
+    await database.rows(
+      `CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+       'BEGIN IF OLD.user_id = ''user-7'' THEN RETURN NULL; END IF; RETURN NEW; END'`,
+    );
+    await database.rows(
+      'CREATE TRIGGER keep BEFORE UPDATE ON user_logins FOR EACH ROW EXECUTE FUNCTION keep()',
+    );
+    const cli = createCli();
+
+    const { exitCode, stdout } = await cli.run(rekeyArguments(cli, database));
+
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/^tokens of key "k1" stay though they can be rewritten: a trigger/);
+    expect(await tokensByKey(database)).toEqual({ 's1~k1': 2, 's1~k2': 598 });
+    await table.truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
+  });
+
+  it.each([
+    ['of two values one', `SELECT min(current) FROM user_logins_aliases`],
+    ['one that the keyset does not make', `SELECT 's1~k2~' || repeat('A', 43)`],
+  ])('does not call proven what was rewritten by aliases that somebody changed: %s', async (_name, other) => {
+    await table.writer('k1').invoke(table.truth.records(600));
+    await fillAliases(database.client, loginEvents, KEYSETS.k2, { from: 'k1', to: 'k2' }, SILENT);
+    await database.rows(
+      `UPDATE user_logins_aliases SET current = (${other})
+       WHERE current = (SELECT max(current) FROM user_logins_aliases)`,
+    );
+    const cli = createCli();
+
+    const { exitCode, stdout } = await cli.run(rekeyArguments(cli, database));
+
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(
+      /not proven: \d (alias is|aliases are) not what the keyset makes of the token, or that of two tokens; /,
+    );
+  });
+
+  it('goes by the keyset as it is when nobody else changes keys', async () => {
+    await table.writer('k1').invoke(table.truth.records(200));
+    const cli = createCli();
+    const command = rekeyArguments(cli, database);
+    const unlocked = await withClient(database.login, async (other) => {
+      await other.query(`SELECT pg_advisory_lock(hashtext('vizard rekey'))`);
+      const running = cli.start(command);
+      await expect
+        .poll(
+          () =>
+            database.rows(
+              `SELECT FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()`,
+            ),
+          { timeout: 10_000 },
+        )
+        .toHaveLength(1);
+      writeFileSync(join(cli.directory, 'keyset.json'), KEYSET_TEXTS.k3);
+      return running;
+    });
+
+    const { exitCode, stderr } = await unlocked.result;
+
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('--to: expected the primary key "k3"');
+    expect(await tokensByKey(database)).toEqual({ 's1~k1': 400 });
+  });
+
+  it('is refused at once by a database that can only be read', async () => {
+    await table.writer('k1').invoke(table.truth.records(3));
+    const options = encodeURIComponent('-c default_transaction_read_only=on');
+    const cli = createCli();
+
+    const { exitCode, stderr } = await cli.run(
+      rekeyArguments(cli, { url: `${database.url}?options=${options}` }),
+    );
+
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('expected one that can be written to, got a read-only session');
+  });
+
+  it('does not wait for the end of a count when it is to stop', async () => {
+    await table.writer('k1').invoke(table.truth.records(200));
+    const stop = new AbortController();
+    const began = performance.now();
+
+    const outcome = await run({ signal: stop.signal }, (client) => {
+      void client.query(`SET client_connection_check_interval = '500ms'`);
+      around(client, SECOND_CENSUS, async (statement) => {
+        const slow = client.query('SELECT pg_sleep(60)');
+        setTimeout(() => stop.abort(), 200);
+        await slow;
+        return statement();
+      });
+    });
+
+    expect(outcome).toEqual({ kind: 'stopped' });
+    expect(performance.now() - began).toBeLessThan(30_000);
+    expect(await run({})).toMatchObject({ kind: 'done', proof: { verdict: 'proven' } });
+  });
+});
+
+describe('a promotion over what an unfinished rekey has left', () => {
+  it.each([
+    ['to a third key', 'k3', { from: 'k2', to: 'k3' }],
+    ['back to the first key', 'k1', { from: 'k2', to: 'k1' }],
+  ] as const)('%s leaves the views whole at every moment', async (_name, key, rotation) => {
+    await table.writer('k1').invoke(table.truth.records(6_000));
+    await fillAliases(database.client, loginEvents, KEYSETS.k2, { from: 'k1', to: 'k2' }, SILENT);
+    await table.writer('k2').invoke(table.truth.records(6_000));
+    let looks = 0;
+
+    await withClient(database.login, async (client) => {
+      around(client, /^(INSERT|UPDATE|DELETE|COMMIT)/, async (statement) => {
+        const result = await statement();
+        looks++;
+        expect(await repeatsOf(database)).toEqual(table.truth.repeats());
+        return result;
+      });
+      await fillAliases(client, loginEvents, KEYSETS[key], rotation, SILENT);
+    });
+
+    expect(looks).toBeGreaterThan(5);
+    await table.truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
+    const other = await database.rows(
+      `SELECT FROM user_logins_aliases WHERE NOT starts_with(current, 's1~${rotation.to}~')`,
+    );
+    expect(other).toEqual([]);
+  });
+});
+
+describe('views of a table whose columns have another collation', () => {
+  it('find aliases by their index', async () => {
+    await database.rows('DROP VIEW user_logins_current, user_login_repeats');
+    await database.rows('ALTER TABLE user_logins ALTER masked_ip TYPE varchar(256) COLLATE "und-x-icu"');
+    await migrate(database.client, loginEvents);
+    await table.writer('k1').invoke(table.truth.records(100));
+    await fillAliases(database.client, loginEvents, KEYSETS.k2, { from: 'k1', to: 'k2' }, SILENT);
+    await database.rows(
+      `INSERT INTO user_logins_aliases SELECT 's1~k9~' || n, 's1~k2~' || n FROM generate_series(1, 20000) AS n`,
+    );
+    await database.rows('ANALYZE user_logins_aliases');
+
+    const plan = await database.rows<{ 'QUERY PLAN': string }>(
+      `EXPLAIN SELECT masked_ip FROM user_logins_current WHERE user_id = 'user-5'`,
+    );
+
+    expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toContain('using user_logins_aliases_pkey');
+    const cli = createCli();
+    expect((await cli.run(rekeyArguments(cli, database))).exitCode).toBe(0);
+    await table.truth.expectEqualValuesToBeEqual(database);
+  });
+});
