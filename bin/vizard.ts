@@ -107,11 +107,15 @@ function program(finish: (exitCode: number) => void): Command {
   return vizard;
 }
 
-/** Commander's complaint on one line. What stands behind a mistyped option may be what somebody looks up: it is left out. */
+/** Commander's complaint on one line. What was typed may be what somebody looks up: it is left out. */
 function withoutValues(text: string): string {
   return text
     .replace(/^error: |\n/g, ' ')
-    .replace(/(unknown option '-[^=']*)=.*'/, "$1'")
+    .replace(/unknown option '(--[a-z-]+|-[a-z])?.*'/, (_, name = '') =>
+      `unknown option ${name && `'${name}'`}`.trim(),
+    )
+    .replace(/unknown command '.*'/, 'unknown command')
+    .replace(/(option '[^']*' argument|command-argument value) '.*' is invalid/, '$1 is invalid')
     .replace(/(arguments? but got \d+): .*/, '$1')
     .trim();
 }

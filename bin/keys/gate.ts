@@ -40,10 +40,15 @@ export function parseReason(text: string): string {
 const IPV4 = /(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)/g;
 const IPV6 = /(?<![0-9a-z])[0-9a-f:.]*:[0-9a-f:.]*(?![0-9a-z])/gi;
 
+/** `a :: b` is no address that anybody has. */
+const FEWEST_DIGITS = 3;
+
 function holdsAddress(reason: string): boolean {
-  // Full-width digits are digits.
-  const text = reason.normalize('NFKC');
-  const words = [IPV4, IPV6].flatMap((pattern) => text.match(pattern) ?? []);
+  // Full-width digits are digits. As people write what is not to become a link, 203[.]0[.]113[.]7, or with zeros before.
+  const plain = reason.normalize('NFKC').replace(/[[({]\s*([.:])\s*[\])}]/g, '$1');
+  const texts = [plain, plain.replace(/\s*\.\s*/g, '.')].map((text) => text.replace(/(?<!\d)0+(?=\d)/g, ''));
+  const found = texts.flatMap((text) => [IPV4, IPV6].flatMap((pattern) => text.match(pattern) ?? []));
+  const words = found.filter((word) => word.replace(/[:.]/g, '').length >= FEWEST_DIGITS);
   // At the end of a sentence, or before a colon.
   const variants = words.flatMap((word) => [word, word.replace(/\.+$/, ''), word.replace(/[.:]+$/, '')]);
   return variants.some((word) => parseAddress(word) !== undefined);

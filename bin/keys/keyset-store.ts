@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { VizardError } from '../../lambda/errors.ts';
 import { type Keyset, parseKeyset } from '../../lambda/masking/keyset.ts';
 import { ENV } from '../../lambda/names.ts';
@@ -32,7 +33,27 @@ export function findKeyset({ keyset, keysetSecret, dataDir }: KeysetOptions): Ke
   const { [ENV.maskingKeysetSecretArn]: secret, [ENV.maskingKeyset]: inline } = process.env;
   exclude(ENV.maskingKeysetSecretArn, secret, ENV.maskingKeyset, inline);
   if (secret) return withRead(secretStore(secret, ENV.maskingKeysetSecretArn));
-  return withRead(inline ? inlineStore(inline) : fileStore(keptKeyset(dataDir)));
+  return withRead(inline ? inlineStore(inline) : keptStore(dataDir));
+}
+
+/** What runs here without a directory for its data may have a keyset that it never wrote anywhere. */
+function keptStore(dataDir: string | undefined): TextStore {
+  const file = keptKeyset(dataDir);
+  const store = fileStore(file);
+  const readText = async () => {
+    if (dataDir === undefined && !existsSync(file)) await forbidThrownAway();
+    return store.readText();
+  };
+  return { ...store, readText };
+}
+
+async function forbidThrownAway(): Promise<void> {
+  // The embedded servers that are imported with it take long to load.
+  const { readInstance } = await import('../local/instance.ts');
+  if (readInstance() === undefined) return;
+  throw new VizardError(
+    'expected a keyset, got an instance that throws its own away when it ends; start it with --data-dir and name that, or name a keyset with --keyset',
+  );
 }
 
 function exclude(

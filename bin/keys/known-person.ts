@@ -40,7 +40,12 @@ export function valueOptions(declaration: TableDeclaration): Option[] {
     return new Option(
       `--${optionName(source)} <value>`,
       `rows with this value in ${columns.join(' or ')}; - reads it from standard input`,
-    );
+    ).argParser((value, before?: string) => {
+      // Commander would quote what its own parsers refuse.
+      if (before !== undefined)
+        throw new VizardError(`--${optionName(source)}: expected one value, got two; ask for each by itself`);
+      return value;
+    });
   });
 }
 
@@ -141,12 +146,23 @@ function parse(column: MaskedColumn, value: string, source: string): Uint8Array 
   throw new Error(`column ${column.column}: expected canonical bytes`);
 }
 
-/** Shorter ones are in any text by chance. */
+/** Shorter ones are in any text by chance, in letters and digits alone more easily. */
 const SHORTEST = 4;
+const SHORTEST_CHARACTERS = 6;
+
+function lettersAndDigits(text: string): string {
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]/gu, '');
+}
 
 function forbidInReason(value: string, reason: string, source: string): void {
-  const sought = value.trim().toLowerCase();
-  if (sought.length >= SHORTEST && reason.toLowerCase().includes(sought))
+  const holds = (spell: (text: string) => string, shortest: number) => {
+    const sought = spell(value.trim());
+    return sought.length >= shortest && spell(reason).includes(sought);
+  };
+  if (holds((text) => text.toLowerCase(), SHORTEST) || holds(lettersAndDigits, SHORTEST_CHARACTERS))
     throw new VizardError(
       `--reason: expected no personal data, got the value of --${optionName(source)}; the reason is kept in clear, name a ticket instead`,
     );

@@ -1,4 +1,4 @@
-import { DecryptCommand, KMSClient } from '@aws-sdk/client-kms';
+import type { KMSClient } from '@aws-sdk/client-kms';
 import { VizardError } from '../../lambda/errors.ts';
 import { checkContentKey } from '../../lambda/masking/sealing.ts';
 import { AWS_LIMITS, awsCode, regionOf } from './aws.ts';
@@ -11,8 +11,11 @@ import { AWS_LIMITS, awsCode, regionOf } from './aws.ts';
  */
 export function kmsKey(arn: string): (sealedKey: Uint8Array) => Promise<Uint8Array | undefined> {
   const region = regionOf(arn);
-  const client = new KMSClient({ ...(region && { region }), ...AWS_LIMITS });
+  let client: KMSClient | undefined;
   return async (sealedKey) => {
+    // It takes long to load, and most commands have no use for it.
+    const { DecryptCommand, KMSClient } = await import('@aws-sdk/client-kms');
+    client ??= new KMSClient({ ...(region && { region }), ...AWS_LIMITS });
     try {
       const { Plaintext } = await client.send(
         new DecryptCommand({

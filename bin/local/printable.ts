@@ -8,9 +8,13 @@ export function printable(text: string): string {
   return text.replace(/[\\\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escapeUnits);
 }
 
-/** JSON, without the control characters that JSON allows. */
+/** JSON, without the control characters that JSON allows; numbers that no number is exact for are text. */
 export function printableJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escapeUnits);
+  return JSON.stringify(value, exact).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escapeUnits);
+}
+
+function exact(_name: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
 }
 
 function escapeUnits(character: string): string {

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+import { ADDRESS_BYTES } from '../events/address.ts';
 import type { MaskedColumn } from '../events/declaration.ts';
 import { createAesSiv } from './aes-siv.ts';
 import { unpad } from './cells.ts';
@@ -79,16 +81,18 @@ export function openTokens(
   return opened;
 }
 
-/** @returns undefined for what the key did not make in the column's domain */
+/** @returns undefined for what the key did not make in the column's domain, or made of what is no value of the column */
 export function openValues(
   key: Uint8Array,
   { type, mask }: MaskedColumn,
   sealed: readonly Uint8Array[],
 ): (Uint8Array | undefined)[] {
   const plaintexts = createAesSiv(key, [utf8.encode(mask.domain)]).open(sealed);
-  return type === 'address'
-    ? plaintexts
-    : plaintexts.map((plaintext) => (plaintext === undefined ? undefined : unpad(plaintext)));
+  return plaintexts.map((plaintext) => {
+    const value = plaintext !== undefined && type === 'text' ? unpad(plaintext) : plaintext;
+    if (value === undefined) return undefined;
+    return (type === 'text' ? isUtf8(value) : value.length === ADDRESS_BYTES) ? value : undefined;
+  });
 }
 
 /** Columns of one domain open the same tokens. */

@@ -37,6 +37,21 @@ export interface AuditRow extends Act {
   readonly hash: string;
 }
 
+/** A whole number; of those that anybody may have written into the table, some are too large for a number. */
+export type Whole = number | bigint;
+
+/** An act as it is read from the trail. */
+export interface TrailRow extends Omit<AuditRow, 'number' | 'count'> {
+  readonly number: Whole;
+  readonly count: Whole;
+}
+
+/** The number where that is exact. */
+export function whole(value: bigint): Whole {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
 /** Of `at`, for to_char in UTC: as exact as the server keeps time. */
 export const TIME_FORMAT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"';
 
@@ -59,7 +74,7 @@ export function digestOf(tokens: readonly string[]): string {
  * strings and of arrays of strings: number (decimal), at (UTC, six decimals), who, action, reason, columns, count
  * (decimal), kids, digest, previous. No two rows have one text, because JSON says where each string ends.
  */
-export function chainHash(row: Omit<AuditRow, 'hash'>): string {
+export function chainHash(row: Omit<TrailRow, 'hash'>): string {
   const { number, at, who, action, reason, columns, count, kids, digest, previous } = row;
   return hash(
     'sha256',
@@ -69,7 +84,7 @@ export function chainHash(row: Omit<AuditRow, 'hash'>): string {
 
 /** What is wrong with a row, or before it. */
 export interface Fault {
-  readonly number: number;
+  readonly number: Whole;
   /**
    * - `altered`: it is not what its hash was made of
    * - `unlinked`: the row before is not the one that it was appended to
@@ -77,7 +92,7 @@ export interface Fault {
    * - `doubled`: there is another row of its number
    */
   readonly fault: 'altered' | 'unlinked' | 'missing' | 'doubled';
-  readonly rows?: number;
+  readonly rows?: Whole;
 }
 
 /** What a look at the whole chain came to. */
@@ -92,20 +107,24 @@ export interface Verdict {
 /** Checks a chain row by row, in the order of the numbers. */
 export class ChainChecker {
   private count = 0;
-  private number = 0;
+  private number = 0n;
   private hash = BEFORE_THE_FIRST;
   private readonly faults: Fault[] = [];
 
-  add(row: AuditRow): void {
+  add(row: TrailRow): void {
     const { number, hash, previous } = row;
-    const expected = this.number + 1;
-    if (number === this.number) this.faults.push({ number, fault: 'doubled' });
-    else if (number !== expected)
-      this.faults.push({ number: expected, fault: 'missing', rows: number - expected });
+    const expected = this.number + 1n;
+    if (BigInt(number) === this.number) this.faults.push({ number, fault: 'doubled' });
+    else if (BigInt(number) !== expected)
+      this.faults.push({
+        number: whole(expected),
+        fault: 'missing',
+        rows: whole(BigInt(number) - expected),
+      });
     else if (previous !== this.hash) this.faults.push({ number, fault: 'unlinked' });
     if (hash !== chainHash(row)) this.faults.push({ number, fault: 'altered' });
     this.count++;
-    this.number = number;
+    this.number = BigInt(number);
     this.hash = hash;
   }
 

@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg';
+import { VizardError } from '../errors.ts';
 import { bringUpExactTable } from './exact-table.ts';
 import type { Run } from './schema-change.ts';
 import { takeDefaultGrants } from './table-rights.ts';
@@ -9,7 +10,7 @@ export const AUDIT_TABLE = 'pii_audit';
 /**
  * Makes the audit trail where there is none. Whoever has rights on every new table by default has none on this one.
  *
- * @throws VizardError where something else is in its place
+ * @throws VizardError where something else is in its place, or it has triggers or rules
  */
 export async function bringUpAudit(client: ClientBase, run: Run): Promise<void> {
   const created = await bringUpExactTable(client, run, {
@@ -31,4 +32,20 @@ export async function bringUpAudit(client: ClientBase, run: Run): Promise<void> 
     primaryKey: 'number',
   });
   if (created) await takeDefaultGrants(run, AUDIT_TABLE);
+  await requireKeeping(client);
+}
+
+/** @throws VizardError where something may take back or change what is written to the trail */
+export async function requireKeeping(client: ClientBase): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT 'trigger ' || quote_ident(tgname) AS name FROM pg_trigger WHERE tgrelid = to_regclass($1) AND NOT tgisinternal
+     UNION ALL SELECT 'rule ' || quote_ident(rulename) FROM pg_rewrite WHERE ev_class = to_regclass($1)
+     UNION ALL SELECT 'relation that is no table' FROM pg_class WHERE oid = to_regclass($1) AND relkind <> 'r' LIMIT 1`,
+    [AUDIT_TABLE],
+  );
+  const [found] = rows;
+  if (found === undefined) return;
+  throw new VizardError(
+    `the audit trail ${AUDIT_TABLE}: expected a table that keeps what is written to it, got a ${found.name}; have its owner remove that`,
+  );
 }

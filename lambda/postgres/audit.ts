@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import { VizardError } from '../errors.ts';
 import { type Act, type AuditRow, BEFORE_THE_FIRST, chainHash, TIME_FORMAT } from './audit-chain.ts';
-import { AUDIT_TABLE } from './audit-table.ts';
+import { AUDIT_TABLE, requireKeeping } from './audit-table.ts';
 import { errorCode, isDatabaseFault } from './sqlstate.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -23,13 +23,17 @@ export async function appendAudit(client: ClientBase, act: Act): Promise<AuditRo
     await client.query(
       `SET LOCAL lock_timeout = ${LOCK_WAIT}; SELECT pg_advisory_xact_lock(hashtext('vizard audit'))`,
     );
+    await requireKeeping(client);
     const row = chained(act, await findEnd(client));
     const { number, at, who, action, reason, columns, count, kids, digest, previous } = row;
-    await client.query(
+    const { rows } = await client.query<{ number: string; hash: string }>(
       `INSERT INTO ${AUDIT_TABLE} (number, at, who, action, reason, columns, count, kids, digest, previous, hash)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+       RETURNING number, hash`,
       [number, at, who, action, reason, columns, count, kids, digest, previous, row.hash],
     );
+    const [kept] = rows;
+    if (rows.length !== 1 || kept?.number !== String(number) || kept.hash !== row.hash) throw notKept();
     return row;
   } catch (error) {
     throw explain(error);
@@ -76,12 +80,25 @@ async function findEnd(client: ClientBase): Promise<End> {
     [BEFORE_THE_FIRST],
   );
   const { number, ...end } = rows[0]!;
+  if (Number(number) >= Number.MAX_SAFE_INTEGER) throw outOfNumbers(number);
   return { ...end, number: Number(number) };
 }
 
 function chained(act: Act, end: End): AuditRow {
   const row = { ...act, number: end.number + 1, at: end.now, previous: end.hash };
   return { ...row, hash: chainHash(row) };
+}
+
+function notKept(): VizardError {
+  return new VizardError(
+    `the audit trail ${AUDIT_TABLE} did not keep what was written to it; nothing was shown or changed, see who has changed that table`,
+  );
+}
+
+function outOfNumbers(number: string): VizardError {
+  return new VizardError(
+    `the audit trail ${AUDIT_TABLE} cannot be written: its last row has the number ${number}, which nobody gets to by appending; see who wrote it with \`vizard audit list\`, and have the owner take it out`,
+  );
 }
 
 function explain(error: unknown): unknown {

@@ -57,7 +57,12 @@ describe('vizard erase', () => {
     const { json } = await erase(['--ip', IP, '--device-id', DEVICE, '--yes', '--json']);
 
     const [row] = await trail(database);
-    expect(json()).toEqual({ dryRun: false, erased: 2, audit: { number: 1, hash: row!.hash } });
+    expect(json()).toEqual({
+      dryRun: false,
+      erased: 2,
+      unsearched: [],
+      audit: { number: 1, hash: row!.hash },
+    });
     expect(await usersOf(database)).toEqual(['h1', 'other', 'same device']);
   });
 

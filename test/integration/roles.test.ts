@@ -181,6 +181,7 @@ const EXACTLY = Object.entries({
   [reader]: [...READ_ALL, 'SELECT user_logins_aliases'],
   [recovery]: [
     ...READ_ALL,
+    'SELECT user_logins_keys',
     'SELECT user_logins_aliases',
     'SELECT user_logins_vault',
     'SELECT user_logins_vault_keys',

@@ -1,4 +1,4 @@
-import type { AuditRow } from '../../../lambda/postgres/audit.ts';
+import type { TrailRow } from '../../../lambda/postgres/audit-chain.ts';
 import { latestAudit } from '../../../lambda/postgres/audit-trail.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
 import { printableJson, printableTable } from '../../local/printable.ts';
@@ -17,7 +17,7 @@ export async function list(options: ListOptions): Promise<number> {
 
 const HEAD = ['number', 'at', 'who', 'action', 'count', 'columns', 'kids', 'reason'];
 
-function render(rows: readonly AuditRow[]): string {
+function render(rows: readonly TrailRow[]): string {
   if (rows.length === 0) return 'no rows\n';
   return printableTable(
     HEAD,

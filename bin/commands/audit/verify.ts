@@ -2,6 +2,7 @@ import { ChainChecker, type Fault, type Verdict } from '../../../lambda/postgres
 import { allAudit, auditLength } from '../../../lambda/postgres/audit-trail.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
+import { printableJson } from '../../local/printable.ts';
 import { createProgress } from '../../local/progress.ts';
 
 export interface VerifyOptions extends DatabaseOptions {
@@ -19,7 +20,7 @@ export async function verify(options: VerifyOptions): Promise<number> {
   const { verdict, headFound } = await withDatabase(options, (client) => check(client, head));
   const ok = verdict.faults.length === 0 && headFound;
   const output = { ok, ...verdict, ...(head !== undefined && { headFound }) };
-  process.stdout.write(json ? `${JSON.stringify(output)}\n` : render(verdict, headFound));
+  process.stdout.write(json ? `${printableJson(output)}\n` : render(verdict, headFound));
   return ok ? 0 : 1;
 }
 
@@ -59,11 +60,13 @@ function render({ count, head, faults }: Verdict, headFound: boolean): string {
 function describe({ number, fault, rows = 1 }: Fault): string {
   switch (fault) {
     case 'missing':
-      return rows === 1 ? `row ${number} is missing` : `rows ${number} to ${number + rows - 1} are missing`;
+      return rows === 1
+        ? `row ${number} is missing`
+        : `rows ${number} to ${BigInt(number) + BigInt(rows) - 1n} are missing`;
     case 'altered':
       return `row ${number} was altered`;
     case 'unlinked':
-      return `row ${number} was not appended to the row ${number - 1} that is there: one of them was replaced`;
+      return `row ${number} was not appended to the row ${BigInt(number) - 1n} that is there: one of them was replaced`;
     case 'doubled':
       return `row ${number} is there twice`;
     default:

@@ -4,7 +4,9 @@ import { type AuditRow, appendAudit, digestOf } from '../../../lambda/postgres/a
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { excludeRekeys } from '../../../lambda/postgres/rekey/lock.ts';
 import { aliasesTable } from '../../../lambda/postgres/rekey/tables.ts';
+import { errorCode, isDatabaseFault } from '../../../lambda/postgres/sqlstate.ts';
 import { inTransaction } from '../../../lambda/postgres/transaction.ts';
+import { findAliases } from '../../../lambda/postgres/vault-read.ts';
 import { vaultTable } from '../../../lambda/postgres/vault-tables.ts';
 import type { Asked, Person } from '../../keys/gate.ts';
 import { conditionOf, type Sought } from '../../keys/known-person.ts';
@@ -17,6 +19,8 @@ export interface Erasure {
   readonly blank: boolean;
   readonly person: Person;
   readonly asked: Pick<Asked, 'columns' | 'kids' | 'tokens'>;
+  /** Is called when keys can't change any more. @throws VizardError where they have, since the tokens were made */
+  checkKeyset(): Promise<void>;
 }
 
 /** How many rows there are. */
@@ -45,6 +49,7 @@ export async function eraseRows(
   return inTransaction(client, async () => {
     await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
     await excludeRekeys(client);
+    await erasure.checkKeyset();
     const { rows, tokens } = await removeRows(client, erasure);
     if (expected !== undefined && rows !== expected)
       throw new VizardError(
@@ -59,9 +64,21 @@ export async function eraseRows(
       count: rows,
       digest: digestOf(sought),
     });
-    await client.query('COMMIT');
+    await commit(client);
     return { rows, row };
   });
+}
+
+/** @throws VizardError where nobody can say what became of it: the answer may be lost on its way */
+async function commit(client: DatabaseClient): Promise<void> {
+  try {
+    await client.query('COMMIT');
+  } catch (error) {
+    if (!isDatabaseFault(error)) throw error;
+    throw new VizardError(
+      `the erasure was to be committed, and the database gave no good answer (${errorCode(error)}): it isn't known whether it was done; look with \`vizard audit list\``,
+    );
+  }
 }
 
 /** @returns how many rows there were, and the tokens that stood in them */
@@ -99,26 +116,55 @@ function blankRows(table: string, masked: readonly string[], condition: string):
 }
 
 /**
- * What is kept of a token beside the table goes with its last row: its alias while keys change, and its sealed value. A row
- * that stays, of somebody else with the same address, keeps them.
+ * What is kept of a value beside the table goes with its last row: its aliases while keys change, and its sealed value. A row
+ * that stays, of somebody else with the same address, keeps them, under whichever of the value's tokens it stands.
  */
 async function forgetTokens(
   client: DatabaseClient,
   declaration: TableDeclaration,
   tokens: readonly string[],
 ): Promise<void> {
-  const unused = declaration.columns
-    .filter(isMasked)
-    .map(({ column }) => `NOT EXISTS (SELECT FROM ${declaration.table} WHERE ${column} = kept.token)`)
-    .join(' AND ');
+  const known = await withAliases(client, declaration, tokens);
+  const needed = new Set(
+    await withAliases(client, declaration, await tokensInTable(client, declaration, known)),
+  );
+  const gone = known.filter((token) => !needed.has(token));
   const kept = [
-    [aliasesTable(declaration), '(token = ANY ($1::text[]) OR current = ANY ($1::text[]))'],
+    [aliasesTable(declaration), 'token = ANY ($1::text[]) OR current = ANY ($1::text[])'],
     [vaultTable(declaration), 'token = ANY ($1::text[])'],
   ] as const;
   for (const [relation, isOfTokens] of kept) {
     if (await isThere(client, relation))
-      await client.query(`DELETE FROM ${relation} AS kept WHERE ${isOfTokens} AND ${unused}`, [tokens]);
+      await client.query(`DELETE FROM ${relation} WHERE ${isOfTokens}`, [gone]);
   }
+}
+
+/** The tokens, and those of the same values by aliases: a cut-off rekey leaves rows under one and the vault under another. */
+async function withAliases(
+  client: DatabaseClient,
+  declaration: TableDeclaration,
+  tokens: readonly string[],
+): Promise<string[]> {
+  const all = new Set(tokens);
+  for (let size = -1; size < all.size; ) {
+    size = all.size;
+    for (const { token, current } of await findAliases(client, declaration, [...all]))
+      all.add(token).add(current);
+  }
+  return [...all];
+}
+
+/** Those of the tokens that stand in a row. */
+async function tokensInTable(
+  client: DatabaseClient,
+  { table, columns }: TableDeclaration,
+  tokens: readonly string[],
+): Promise<string[]> {
+  const found = columns
+    .filter(isMasked)
+    .map(({ column }) => `SELECT ${column} AS token FROM ${table} WHERE ${column} = ANY ($1::text[])`);
+  const { rows } = await client.query<{ token: string }>(found.join(' UNION '), [tokens]);
+  return rows.map(({ token }) => token);
 }
 
 /** There is a vault only where recovery is sealed. */

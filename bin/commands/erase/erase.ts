@@ -1,10 +1,12 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
+import { parseKeyset } from '../../../lambda/masking/keyset.ts';
 import type { AuditRow } from '../../../lambda/postgres/audit.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
 import { identifyPerson, passGate } from '../../keys/gate.ts';
-import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
+import { findKeyset, type KeysetOptions, type KeysetStore } from '../../keys/keyset-store.ts';
+import { requireAllKeys } from '../../keys/known-keys.ts';
 import { READS_ALL, readValues, seek, soughtUnder, type ValueOptions } from '../../keys/known-person.ts';
 import { canAsk, confirm } from '../../local/confirm.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
@@ -21,7 +23,7 @@ export type EraseOptions = DatabaseOptions &
     readonly json: boolean;
   };
 
-/** `vizard erase`: deletes or blanks the rows of a person of whom a value is known. @returns the exit code */
+/** `vizard erase`: deletes or blanks the rows of a person of whom a value is known. @returns the exit code: 1 where rows could not be searched */
 export async function erase(options: EraseOptions): Promise<number> {
   const { blank, dryRun, yes } = options;
   if (!dryRun && !yes && !canAsk())
@@ -32,24 +34,35 @@ export async function erase(options: EraseOptions): Promise<number> {
   const person = await identifyPerson(store, options.reason);
   const values = await readValues(loginEvents, options, person.reason);
   return withDatabase(options, async (client) => {
-    const keyset = await store.read();
+    const text = await store.readText();
+    const keyset = parseKeyset(text, store.name);
     const declaration = await findDeclaration(client);
+    const unsearched = await requireAllKeys(client, declaration, keyset);
     const sought = seek(keyset, declaration, values);
-    const erasure: Erasure = { declaration, sought, blank, person, asked: soughtUnder(keyset, sought) };
+    const asked = soughtUnder(keyset, sought);
+    const checkKeyset = () => requireUnchanged(store, text);
+    const erasure: Erasure = { declaration, sought, blank, person, asked, checkKeyset };
+    const tell = (told: EraseOptions, outcome: Outcome) => report(told, { ...outcome, unsearched });
     const eraseThem = (expected?: number) =>
       sayWhatTakesLong(READS_ALL, () => eraseRows(client, erasure, expected));
-    if (yes && !dryRun) return report(options, await eraseThem());
+    if (yes && !dryRun) return tell(options, await eraseThem());
     return preview(client, erasure, async (counted) => {
       const nothing = { ...options, dryRun: true };
-      if (dryRun || counted.rows === 0) return report(nothing, counted);
+      if (dryRun || counted.rows === 0) return tell(nothing, counted);
       process.stderr.write(`${say(blank, counted.rows, declaration.table)}\n`);
       const answer = await confirm(blank ? 'Empty them?' : 'Delete them?');
-      if (answer.yes) return report(options, await eraseThem(counted.rows));
+      if (answer.yes) return tell(options, await eraseThem(counted.rows));
       process.stderr.write('nothing was changed\n');
-      if (options.json) report(nothing, counted);
+      if (options.json) tell(nothing, counted);
       return answer.exitCode || 1;
     });
   });
+}
+
+/** Under a key that came meanwhile, rows may be that were not sought. */
+async function requireUnchanged(store: KeysetStore, text: string): Promise<void> {
+  if ((await store.readText()) === text) return;
+  throw new VizardError(`${store.name}: the keyset was changed meanwhile; nothing was erased, run it again`);
 }
 
 interface Outcome {
@@ -68,12 +81,15 @@ async function preview(
   return passGate(client, erasure.person, asked, (row) => show({ rows, row }));
 }
 
-function report({ json, blank, dryRun }: EraseOptions, { rows, row }: Outcome): number {
+function report(
+  { json, blank, dryRun }: EraseOptions,
+  { rows, row, unsearched }: Outcome & { readonly unsearched: readonly string[] },
+): number {
   const done = blank ? 'blanked' : 'erased';
-  const output = { dryRun, [done]: rows, audit: { number: row.number, hash: row.hash } };
+  const output = { dryRun, [done]: rows, unsearched, audit: { number: row.number, hash: row.hash } };
   const line = rows === 0 ? 'no rows' : `${dryRun ? 'would have ' : ''}${done} ${count(rows)}`;
   process.stdout.write(`${json ? JSON.stringify(output) : line}\n`);
-  return 0;
+  return unsearched.length > 0 ? 1 : 0;
 }
 
 function say(blank: boolean, rows: number, table: string): string {

@@ -5,6 +5,7 @@ import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
 import { identifyPerson, passGate } from '../../keys/gate.ts';
 import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
+import { requireAllKeys } from '../../keys/known-keys.ts';
 import {
   conditionOf,
   READS_ALL,
@@ -15,6 +16,7 @@ import {
   type ValueOptions,
 } from '../../keys/known-person.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
+import { requireOutput } from '../../local/output.ts';
 import { printableJson, printableTable } from '../../local/printable.ts';
 import { sayWhatTakesLong } from '../../local/progress.ts';
 
@@ -29,22 +31,26 @@ interface Found {
   readonly rows: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** `vizard lookup`: the rows of a person of whom a value is known. Found in memory, then audited, then shown. */
+/** `vizard lookup`: the rows of a person of whom a value is known. Found in memory, then audited, then shown. @returns the exit code: 1 where rows could not be searched */
 export async function lookup(options: LookupOptions): Promise<number> {
+  requireOutput();
   const store = findKeyset(options);
   const person = await identifyPerson(store, options.reason);
   const values = await readValues(loginEvents, options, person.reason);
   return withDatabase(options, async (client) => {
     const keyset = await store.read();
     const declaration = await findDeclaration(client);
+    const unsearched = await requireAllKeys(client, declaration, keyset);
     const sought = seek(keyset, declaration, values);
     const found = await sayWhatTakesLong(READS_ALL, () =>
       findRows(client, declaration, sought, options.limit),
     );
     const asked = { ...soughtUnder(keyset, sought), action: 'lookup', count: found.total } as const;
     return passGate(client, person, asked, (row) => {
-      process.stdout.write(options.json ? renderJson(found, row) : render(found, declaration));
-      return 0;
+      process.stdout.write(
+        options.json ? renderJson({ ...found, unsearched }, row) : render(found, declaration),
+      );
+      return unsearched.length > 0 ? 1 : 0;
     });
   });
 }
@@ -66,8 +72,11 @@ async function findRows(
   return { total: Number(rows[0]?.total ?? 0), rows: rows.map(({ row }) => row) };
 }
 
-function renderJson({ total, rows }: Found, { number, hash }: AuditRow): string {
-  return `${printableJson({ total, rows, audit: { number, hash } })}\n`;
+function renderJson(
+  { total, rows, unsearched }: Found & { readonly unsearched: readonly string[] },
+  { number, hash }: AuditRow,
+): string {
+  return `${printableJson({ total, rows, unsearched, audit: { number, hash } })}\n`;
 }
 
 function render({ total, rows }: Found, declaration: TableDeclaration): string {

@@ -35,8 +35,8 @@ export async function tokensOfFile(file: string, limit: number): Promise<AskedTo
 }
 
 /** Nobody gets a part of what they asked for by mistake. */
-export function tooMany(limit: number): VizardError {
+export function tooMany(limit: number, what: 'tokens' | 'rows' = 'tokens'): VizardError {
   return new VizardError(
-    `expected at most ${limit} tokens, got more; nothing was opened: ask for fewer, or raise --limit`,
+    `expected at most ${limit} ${what}, got more; nothing was opened: ask for fewer, or raise --limit`,
   );
 }

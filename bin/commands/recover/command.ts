@@ -28,7 +28,10 @@ export function addRecover(vizard: Command, finish: (exitCode: number) => void):
     .option('--column <name>', 'the column of the query that holds them')
     .addOption(reason())
     .addOption(
-      new Option('--limit <n>', 'with more tokens nothing is shown at all, 1-100000')
+      new Option(
+        '--limit <n>',
+        'with more tokens, or rows of the query, NULLs included, nothing is shown at all, 1-100000',
+      )
         .argParser(integer(1, MAX_TOKENS))
         .default(100),
     )

@@ -11,9 +11,9 @@ type Row = Readonly<Record<string, unknown>>;
 
 /**
  * Tokens that stand in a column of a query, which changes nothing, takes at most a minute a step, and is not read further
- * than one row after the limit.
+ * than the limit, which is one of rows, NULLs included.
  *
- * @throws VizardError where it fails, lacks the column, or has more tokens than the limit
+ * @throws VizardError where it fails, lacks the column, or has more rows than the limit
  */
 export async function tokensOfQuery(
   client: DatabaseClient,
@@ -43,14 +43,14 @@ async function fetchTokens(client: DatabaseClient, column: string, limit: number
         `--column: expected a column of the query, got none of that name among ${fields.length}; name one that it returns`,
       );
     for (const row of rows) {
-      position++;
+      if (++position > limit) throw tooMany(limit, 'rows');
       const value = row[column];
       if (value === null) continue;
       if (typeof value !== 'string')
         throw new VizardError(
           `--column: expected text, got a ${typeof value}; name a column that holds tokens`,
         );
-      if (tokens.push({ text: value, position }) > limit) throw tooMany(limit);
+      tokens.push({ text: value, position });
     }
     if (rows.length < FETCHED) return { unit: 'row', tokens, nulls: position - tokens.length };
   }

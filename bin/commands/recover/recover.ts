@@ -7,6 +7,7 @@ import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
 import { vaultOpener } from '../../keys/opener.ts';
 import { findPrivateKeys, type PrivateKeyOptions } from '../../keys/private-keys.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
+import { requireOutput } from '../../local/output.ts';
 import { type AskedTokens, tokensOfArguments, tokensOfFile } from './asked-tokens.ts';
 import { plan } from './plan.ts';
 import { tokensOfQuery } from './query.ts';
@@ -29,6 +30,7 @@ export interface RecoverOptions extends DatabaseOptions, KeysetOptions, PrivateK
  */
 export async function recover(texts: readonly string[], options: RecoverOptions): Promise<number> {
   requireOneSource(texts, options);
+  requireOutput();
   const store = findKeyset(options);
   const privateKeys = findPrivateKeys(options);
   const given = await givenTokens(texts, options);

@@ -10,7 +10,7 @@ import { transact } from './transact.ts';
 /** Rows that are looked at in one statement. */
 const ROWS_A_STRETCH = 5_000;
 
-/** How long work is told from without to end, and tells that it goes on. */
+/** How long work is told to end, and tells that it gets on. */
 export interface Pace {
   /** Ends the work after what is under way. */
   readonly signal: AbortSignal;

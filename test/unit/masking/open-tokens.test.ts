@@ -31,7 +31,7 @@ function shown(opened: readonly OpenedToken[]): unknown[] {
 const values = fc
   .tuple(
     fc.constantFrom(...COLUMNS),
-    fc.uint8Array({ minLength: 16, maxLength: 159 }),
+    fc.string({ unit: 'binary', minLength: 16, maxLength: 39 }).map((text) => new TextEncoder().encode(text)),
     fc.constantFrom(...KIDS),
   )
   .map(([column, bytes, kid]) => ({
@@ -94,7 +94,11 @@ describe('tokens that are opened', () => {
     const batch = Array.from({ length: 2_000 }, (_, i) => {
       const kid = KIDS[i % KIDS.length]!;
       const column = COLUMNS[i % COLUMNS.length]!;
-      return s1(kid, column, sampleBytes(column.type === 'address' ? 16 : i % 160, i));
+      return s1(
+        kid,
+        column,
+        column.type === 'address' ? sampleBytes(16, i) : Buffer.from(hex(sampleBytes(i % 80, i))),
+      );
     });
 
     const together = shown(openTokens(keyset, COLUMNS, batch));
@@ -128,6 +132,16 @@ describe('tokens that are opened', () => {
 
     expect(opened).toMatchObject({ kind: 'opened', column: { column: 'other' } });
   });
+});
+
+it.each([
+  ['an address of five bytes', ip, new Uint8Array(5)],
+  ['a network of no bytes', network, new Uint8Array()],
+  ['text that is not UTF-8', deviceId, Uint8Array.of(0x61, 0xff)],
+])('what holds no value of its column counts as altered: %s', (_what, column, value) => {
+  expect(openTokens(keyset, COLUMNS, [s1('k1', column, value)])).toEqual([
+    { kind: 'failed', reason: 'altered', kid: 'k1' },
+  ]);
 });
 
 describe('a token is not opened', () => {
