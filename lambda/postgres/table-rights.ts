@@ -32,11 +32,15 @@ export async function belongOnlyToOwnerOf(run: Run, table: string, other: string
   await run(`ALTER TABLE ${table} OWNER TO ${owner}`);
 }
 
-/** Lets views read a table with their owners' rights: one that is older than the table may be somebody else's. */
+/**
+ * Lets views read a table with their owners' rights: one that is older than the table may be somebody else's. What the
+ * administrator may not grant, as somebody else has made the table, is left.
+ */
 export async function letViewsRead(run: Run, views: readonly string[], table: string): Promise<void> {
   const { rows } = await run(
-    `SELECT DISTINCT quote_ident(pg_get_userbyid(relowner)) AS owner FROM pg_class
-     WHERE oid = ANY ($1::regclass[]) AND NOT has_table_privilege(relowner, $2::regclass, 'SELECT')`,
+    `SELECT DISTINCT quote_ident(pg_get_userbyid(views.relowner)) AS owner FROM pg_class views, pg_class read
+     WHERE views.oid = ANY ($1::regclass[]) AND read.oid = $2::regclass AND pg_has_role(read.relowner, 'USAGE')
+       AND NOT has_table_privilege(views.relowner, read.oid, 'SELECT')`,
     [views, table],
   );
   for (const { owner } of rows as { owner: string }[]) {

@@ -105,6 +105,41 @@ describe('an act', () => {
   });
 });
 
+it('an act is said not to be written where the last number was taken', async () => {
+  await append();
+  await database.client.query('UPDATE pii_audit SET number = 9223372036854775807');
+
+  await expect(append()).rejects.toThrow(
+    /cannot be written: its last row has the number 9223372036854775807/,
+  );
+});
+
+it.each([
+  [
+    'trigger that swallows it',
+    'CREATE TRIGGER lose BEFORE INSERT ON pii_audit FOR EACH ROW EXECUTE FUNCTION lose()',
+    'DROP TRIGGER lose ON pii_audit',
+  ],
+  [
+    'rule that swallows it',
+    'CREATE RULE lose AS ON INSERT TO pii_audit DO INSTEAD NOTHING',
+    'DROP RULE lose ON pii_audit',
+  ],
+])('an act is not begun, and no migration goes through, with a %s', async (_what, create, drop) => {
+  await database.client.query(
+    `CREATE OR REPLACE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; ${create}`,
+  );
+  try {
+    const refused = /expected a table that keeps what is written to it, got a (trigger|rule) lose/;
+    await expect(append()).rejects.toThrow(refused);
+    await expect(withClient(database.login, (client) => migrate(client, loginEvents))).rejects.toThrow(
+      refused,
+    );
+  } finally {
+    await database.client.query(drop);
+  }
+});
+
 it('an act waits for one that is appended, and is said not to be written where that does not end', async () => {
   await withClient(database.login, async (other) => {
     await other.query('BEGIN');
@@ -129,6 +164,19 @@ describe('vizard audit verify', () => {
       'a time that was altered by a microsecond',
       `UPDATE pii_audit SET at = at + interval '1 microsecond' WHERE number = 3`,
       [{ number: 3, fault: 'altered' }],
+    ],
+    [
+      'a time that was moved before the common era',
+      `UPDATE pii_audit SET at = (to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00 BC')::timestamptz WHERE number = 3`,
+      [{ number: 3, fault: 'altered' }],
+    ],
+    [
+      'a number that nobody gets to, exactly',
+      `UPDATE pii_audit SET number = 9223372036854775807 WHERE number = 5`,
+      [
+        { number: 5, fault: 'missing', rows: '9223372036854775802' },
+        { number: '9223372036854775807', fault: 'altered' },
+      ],
     ],
     [
       'a count that was altered',

@@ -72,6 +72,33 @@ describe('what is kept of a token beside the table', () => {
     },
   );
 
+  it('goes whichever of its tokens the rows have, and stays for another who has the value under another one', async () => {
+    await database.client.query('CREATE TABLE user_logins_vault (token varchar(256) PRIMARY KEY)');
+    try {
+      const mine = await store({ user_id: 'mine' });
+      await store({ user_id: 'other', ip: '192.0.2.1' });
+      await database.client.query(
+        `UPDATE user_logins SET masked_device_id = 'new device' WHERE user_id = 'other'`,
+      );
+      await store({ user_id: 'alone', device_id: 'of mine alone' });
+      await database.client.query(
+        `UPDATE user_logins SET masked_device_id = 'new alone' WHERE user_id = 'alone'`,
+      );
+      await database.client.query(
+        `INSERT INTO user_logins_aliases VALUES ($1, 'new device'), ('old alone', 'new alone')`,
+        [mine.device],
+      );
+      await database.client.query(`INSERT INTO user_logins_vault VALUES ($1), ('old alone')`, [mine.device]);
+
+      await erase(['--ip', IP, '--yes']);
+
+      expect(await tokensOf('user_logins_vault')).toEqual([mine.device]);
+      expect(await tokensOf('user_logins_aliases')).toEqual([mine.device]);
+    } finally {
+      await database.client.query('DROP TABLE user_logins_vault; TRUNCATE user_logins_aliases');
+    }
+  });
+
   it('goes even where no row has it any more', async () => {
     await store({ user_id: 'k1' });
     await put('aliases');

@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
@@ -8,7 +10,7 @@ import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { A_DAY, keep, TODAY } from '../support/partitions.ts';
 import { startProxy } from '../support/proxy.ts';
-import { loginEvent, record } from '../support/records.ts';
+import { KEYSET_JSON, loginEvent, record } from '../support/records.ts';
 import {
   access,
   auditText,
@@ -153,6 +155,45 @@ describe('vizard erase', () => {
       expect(stderr).toMatch(/^vizard: [^\n]+\n$/);
       expect(await usersOf(database)).toEqual(PEOPLE);
       expect(await trail(database)).toEqual([]);
+    } finally {
+      proxy.close();
+    }
+  });
+
+  it('says that nobody knows whether it was done where the answer to its commit is lost', async () => {
+    await storePeople(store);
+    const proxy = await startProxy(database.url);
+    try {
+      const held = proxy.hold('COMMIT\0');
+      const running = createCli().start(['erase', ...access(proxy.url), '--ip', IP, '--yes'], KEYS);
+      await (await held).loseAnswer();
+      const { exitCode, stderr } = await running.result;
+
+      expect(exitCode).toBe(2);
+      expect(stderr).toMatch(
+        /^vizard: [^\n]*it isn't known whether it was done; look with `vizard audit list`\n$/,
+      );
+      expect(await usersOf(database)).toEqual(['other', 'same device']);
+    } finally {
+      proxy.close();
+    }
+  });
+
+  it('changes nothing where the keyset has changed since it looked', async () => {
+    await storePeople(store);
+    const proxy = await startProxy(database.url);
+    const cli = createCli();
+    const file = join(cli.directory, 'keyset.json');
+    writeFileSync(file, KEYSET_JSON);
+    try {
+      const held = proxy.hold('BEGIN ISOLATION');
+      const running = cli.start(['erase', ...access(proxy.url), '--keyset', file, '--ip', IP, '--yes']);
+      const message = await held;
+      writeFileSync(file, JSON.stringify({ ...JSON.parse(KEYSET_JSON), k3: 'x'.repeat(43) }));
+      message.pass();
+
+      expect((await running.result).stderr).toContain('the keyset was changed meanwhile; nothing was erased');
+      expect(await usersOf(database)).toEqual(PEOPLE);
     } finally {
       proxy.close();
     }

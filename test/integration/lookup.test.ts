@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { loginEventsWith } from '../../lambda/events/login-event.ts';
+import { digestOf, withAudit } from '../../lambda/postgres/audit.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
-import { loginEvent, record } from '../support/records.ts';
+import { KEYSET_JSON, loginEvent, record } from '../support/records.ts';
 import {
   access,
   auditText,
@@ -145,6 +146,11 @@ describe('vizard lookup', () => {
       ['--device-id', DEVICE, '--reason', `of canary-device-1`],
       'got the value of --device-id',
     ],
+    [
+      'a reason that spells the value otherwise',
+      ['--device-id', DEVICE, '--reason', 'of canary_device 1'],
+      'got the value of --device-id',
+    ],
     ['no keyset', ['--ip', IP, '--keyset', '/nowhere/k'], 'keyset file /nowhere/k cannot be read (ENOENT)'],
   ])('with %s shows nothing, in one line that quotes no value', async (_what, args, message) => {
     const result = await lookup(args);
@@ -152,6 +158,54 @@ describe('vizard lookup', () => {
     await expectNothingShown(database, result);
     expect(result.stderr).toContain(message);
     expect(await trail(database)).toEqual([]);
+  });
+
+  it.each([
+    ['another key of a name', JSON.stringify({ primary: 'k1', k1: 'x'.repeat(43) }), '(wrong_key)'],
+    [
+      'only some of the keys',
+      JSON.stringify({ primary: 'k9', k9: 'x'.repeat(43) }),
+      'got none of the name k1',
+    ],
+  ])(
+    'with a keyset of %s refuses, in place of passing rows over; so does erase',
+    async (_what, text, message) => {
+      await store();
+      for (const command of [['lookup'], ['erase', '--yes'], ['erase', '--dry-run']]) {
+        const result = await createCli().run([...command, ...access(database.url), '--ip', IP], {
+          env: { MASKING_KEYSET: text },
+        });
+
+        await expectNothingShown(database, result);
+        expect(result.stderr).toContain(message);
+      }
+      expect(await trail(database)).toEqual([]);
+      expect(await database.count()).toBe(1);
+    },
+  );
+
+  it('says which rows it could not search, because their key was shredded; so does erase', async () => {
+    await store({ user_id: 'k1' });
+    await store({ user_id: 'k2' }, { primary: 'k2' });
+    const act = { who: 'a', reason: 'b', action: 'keys shred', columns: [], kids: ['k2'], count: 0 } as const;
+    await withClient(database.login, (client) =>
+      withAudit(client, { ...act, digest: digestOf([]) }, () => {}),
+    );
+    const { k1 } = JSON.parse(KEYSET_JSON) as { k1: string };
+    const env = { MASKING_KEYSET: JSON.stringify({ primary: 'k1', k1 }) };
+
+    for (const [command, expected] of [
+      [['lookup'], { total: 1 }],
+      [['erase', '--yes'], { erased: 1 }],
+    ] as const) {
+      const result = await createCli().run([...command, ...access(database.url), '--ip', IP, '--json'], {
+        env,
+      });
+
+      expect(result.exitCode).toBe(1);
+      expect(result.json()).toMatchObject({ ...expected, unsearched: ['k2'] });
+      expect(result.stderr).toMatch(/^user_logins has rows under keys that were shredded \(k2\)/m);
+    }
   });
 
   it('says what takes long', async () => {

@@ -186,6 +186,33 @@ it('the role for recovery on RDS may recover and look up, and that is on record'
   }
 });
 
+it('nothing is recovered where standard output is closed', async () => {
+  const { ip } = await store();
+  const cli = new URL('../../bin/vizard.ts', import.meta.url).pathname;
+  const command = [process.execPath, cli, 'recover', ...access(database.url), ip];
+  const quoted = command.map((word) => `'${word}'`).join(' ');
+  const env = { PATH: process.env.PATH, ...KEYS.env };
+  const run = async (to: string) =>
+    (await once(spawn('sh', ['-c', `${quoted} ${to}`], { env, stdio: 'ignore' }), 'exit'))[0] as number;
+
+  expect(await run('>&-')).toBe(2);
+  expect(await trail(database)).toEqual([]);
+  expect(await run('> /dev/null')).toBe(0);
+});
+
+it('says of an instance that throws its keyset away how to keep it', async () => {
+  const cli = createCli();
+  const running = cli.start(['run', '--follow', '--input', '/dev/null']);
+  await running.shows('database ');
+
+  const { exitCode, stderr } = await cli.run(['recover', '--reason', 'SUP-1', 'x']);
+  running.child.kill('SIGTERM');
+  await running.result;
+
+  expect(exitCode).toBe(2);
+  expect(stderr).toContain('throws its own away when it ends; start it with --data-dir');
+});
+
 it('what nobody reads any more is in the trail all the same', async () => {
   const { ip } = await store();
   const cli = new URL('../../bin/vizard.ts', import.meta.url).pathname;

@@ -8,6 +8,7 @@ describe('a reason', () => {
     '  trimmed  ',
     'ticket 12:30:45, order 1.2.3',
     'std::vector, key::value',
+    'a :: b, a::b',
     'x'.repeat(500),
     '😀'.repeat(500),
   ])('%j is taken', (text) => {
@@ -27,6 +28,10 @@ describe('a reason', () => {
     ['(203.0.113.7, twice)', 'got an IP address'],
     ['ip=203.0.113.7:443', 'got an IP address'],
     ['２０３.0.113.7 in full width', 'got an IP address'],
+    ['of 203[.]0[.]113(.)7', 'got an IP address'],
+    ['of 203 . 0. 113 .7', 'got an IP address'],
+    ['of 203.000.113.007', 'got an IP address'],
+    ['2001[:]db8::1. Be careful', 'got an IP address'],
     ['2001:db8::1', 'got an IP address'],
     ['seen from 2001:DB8:0:0:0:0:0:1!', 'got an IP address'],
     ['address:2001:db8::1, again', 'got an IP address'],

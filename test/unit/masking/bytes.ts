@@ -6,6 +6,11 @@ export function sampleBytes(length: number, seed: string | number): Uint8Array {
   return new Uint8Array(createHash('shake256', { outputLength: length }).update(String(seed)).digest());
 }
 
+/** As sampleBytes, of text: one byte a character. */
+export function sampleText(length: number, seed: string | number): Uint8Array {
+  return sampleBytes(length, seed).map((byte) => byte & 0x7f);
+}
+
 export function fromHex(digits: string): Uint8Array {
   return new Uint8Array(Buffer.from(digits.replaceAll(' ', ''), 'hex'));
 }

@@ -12,7 +12,7 @@ import { createSealerMemory } from '../../../lambda/masking/sealer-memory.ts';
 import { openContentKey } from '../../../lambda/masking/sealing.ts';
 import { KEYSET_JSON } from '../../support/records.ts';
 import { createKeyPair } from '../../support/recovery-key.ts';
-import { hex, sampleBytes } from './bytes.ts';
+import { hex, sampleBytes, sampleText } from './bytes.ts';
 
 const keys = createKeyPair();
 const keyset = parseKeyset(KEYSET_JSON);
@@ -50,7 +50,7 @@ function open({ sealed }: Sealing, column: MaskedTextColumn | AddressColumn): Ma
 }
 
 describe('one pass over a batch', () => {
-  const [a, b] = [sampleBytes(20, 'a'), sampleBytes(20, 'b')] as const;
+  const [a, b] = [sampleText(20, 'a'), sampleText(20, 'b')] as const;
 
   it('seals each value once, by its token, and nothing for NULL', () => {
     const sealing = createSealer(declaration, 'irreversible', keys.recoveryKey, createSealerMemory()).begin();

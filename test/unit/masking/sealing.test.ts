@@ -10,7 +10,7 @@ import {
   openContentKey,
   parseRecoveryKey,
 } from '../../../lambda/masking/sealing.ts';
-import { hex, hexAll, sampleBytes, unpack } from './bytes.ts';
+import { hex, hexAll, sampleBytes, sampleText, unpack } from './bytes.ts';
 import { oaepDecrypt } from './oaep-oracle.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 3072 });
@@ -68,7 +68,7 @@ describe('a content key', () => {
 describe('values', () => {
   it('of every length come back, and say of their length no more than a block', () => {
     const values = Array.from({ length: MAX_MASKED_TEXT_BYTES + 1 }, (_, length) =>
-      sampleBytes(length, length),
+      sampleText(length, length),
     );
     const contentKey = recoveryKey.createContentKey();
 
