@@ -23,6 +23,8 @@ export default defineConfig({
       // Templates, not deployments; loading the CDK takes a second.
       { test: { name: 'infra', include: ['test/infra/**/*.test.ts'], isolate: false, testTimeout: 60_000 } },
       onPostgres('integration'),
+      // The lives of keys, on the real command line: a process for each step.
+      onPostgres('keys'),
       onPostgres('faults'),
       onPostgres('takehome'),
       // Deployments to an emulator, one after the other, the tests of each in their order.
