@@ -131,6 +131,7 @@ describe('vizard erase', () => {
       database,
       'SELECT, DELETE ON user_logins',
       'SELECT, DELETE ON user_logins_aliases',
+      'SELECT ON user_logins_keys',
     );
 
     const result = await erase(['--ip', IP, '--yes'], url);

@@ -48,7 +48,7 @@ export const DEVICE = 'CANARY-DEVICE-1';
 
 /** Fails where a planted value can be read. */
 export function expectNothingPlanted(written: string): void {
-  expect(/CANARY|db8/i.test(written), 'a planted value was written').toBe(false);
+  expect(/CANARY|db8:/i.test(written), 'a planted value was written').toBe(false);
 }
 
 /** What could not be done was said in one line, and nothing else: no value is shown or kept. */
