@@ -23,7 +23,7 @@ export default defineConfig({
       // Templates, not deployments; loading the CDK takes a second.
       { test: { name: 'infra', include: ['test/infra/**/*.test.ts'], isolate: false, testTimeout: 60_000 } },
       onPostgres('integration'),
-      // The lives of keys, on the real command line: a process for each step.
+      // Recovery and the lives of keys, on the real command line: a process for each step.
       onPostgres('keys'),
       onPostgres('faults'),
       onPostgres('takehome'),

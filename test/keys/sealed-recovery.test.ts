@@ -1,88 +1,21 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAddress } from '../../lambda/events/address.ts';
 import { isMasked, type TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { cellAt } from '../../lambda/masking/cells.ts';
-import { parseKeyset } from '../../lambda/masking/keyset.ts';
-import { type CliResult, useCli } from '../support/cli.ts';
-import { useDatabase } from '../support/database.ts';
-import { useFunctions } from '../support/function.ts';
 import { KMS_KEY_ARN, useKmsServer } from '../support/kms-server.ts';
-import { KEYSET_JSON, loginEvent, record } from '../support/records.ts';
-import { access, REASON } from '../support/recovery.ts';
-import { createKeyPair, type KeyPair } from '../support/recovery-key.ts';
-import { useVault } from '../support/vault.ts';
+import { loginEvent, record } from '../support/records.ts';
+import { REASON } from '../support/recovery.ts';
+import { createKeyPair } from '../support/recovery-key.ts';
+import { DEVICE, IP, reasons, useSealedRecovery } from '../support/sealed-recovery.ts';
 
-const database = useDatabase();
-const createCli = useCli();
-const createFunction = useFunctions();
+const { database, createFunction, keys, store, recover } = useSealedRecovery();
 const kms = useKmsServer();
-const { keys } = useVault(database);
 const others = createKeyPair();
 
-const IP = '203.0.113.77';
-const DEVICE = 'CANARY-DEVICE-1';
-const LAYERED = JSON.stringify({ ...JSON.parse(KEYSET_JSON), primary: 'k2', 'k2.over': 'k1' });
 const declaration: TableDeclaration = loginEvents;
 const ADDRESS = declaration.columns.filter(isMasked).find(({ type }) => type === 'address')!;
 const PASSPHRASE = 'CANARY-PASSPHRASE';
-
-interface Tokens {
-  readonly ip: string;
-  readonly device: string;
-}
-
-/** Lets a function that seals store an event. @returns its tokens */
-async function store(
-  event: Record<string, unknown> = {},
-  { recoveryKey }: Pick<KeyPair, 'recoveryKey'> = keys,
-  keyset = KEYSET_JSON,
-): Promise<Tokens> {
-  const user = `user ${Math.random()}`;
-  const source = parseKeyset(keyset);
-  const { invoke } = createFunction({
-    databaseUrl: database.url,
-    masking: 'irreversible',
-    recoveryKey,
-    keysetSource: () => Promise.resolve(source),
-  });
-  const body = loginEvent({ user_id: user, ip: IP, device_id: DEVICE, ...event });
-  expect(await invoke([record(body)])).toEqual([]);
-  const [row] = await database.rows<Tokens>(
-    'SELECT masked_ip AS ip, masked_device_id AS device FROM user_logins WHERE user_id = $1',
-    [user],
-  );
-  return row!;
-}
-
-interface Asked {
-  readonly keyset?: string;
-  /** Private keys in files, in PKCS#8. */
-  readonly privateKeys?: readonly KeyPair[];
-  readonly passphrase?: string;
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-function recover(args: readonly string[], asked: Asked = {}): Promise<CliResult> {
-  const { keyset = KEYSET_JSON, privateKeys = [], passphrase, env = {} } = asked;
-  const cli = createCli();
-  const files = privateKeys.flatMap(({ privateKey }, i) => {
-    const file = join(cli.directory, `private-${i}.pem`);
-    const protection = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
-    writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem', ...protection }));
-    return ['--private-key', file];
-  });
-  return cli.run(['recover', ...access(database.url), ...files, ...args], {
-    env: { MASKING_KEYSET: keyset, ...env },
-  });
-}
-
-/** Complaints by position, without what they advise. */
-function reasons({ stderr }: CliResult): string[] {
-  return stderr.split('\n').slice(0, -1);
-}
 
 describe('a token whose value is sealed', () => {
   it('is opened with the private key, whatever column it is of', async () => {
@@ -274,120 +207,4 @@ it('says of a value whose content key is gone that it is there, and what is not'
   expect(reasons(result)).toEqual([
     'token 1: is in the vault without the content key that opens it: nobody recovers it, unless a backup has the row of user_logins_vault_keys',
   ]);
-});
-
-describe('while a table is rewritten from one key to the next', () => {
-  const asked = { privateKeys: [keys], keyset: LAYERED };
-  const rewrite = (before: Tokens, after: Tokens) =>
-    database.client.query(
-      `UPDATE user_logins_vault SET token = CASE token WHEN $1 THEN $2 ELSE $4 END WHERE token IN ($1, $3)`,
-      [before.ip, after.ip, before.device, after.device],
-    );
-
-  it('values are opened by tokens of both keys, those of the one that is layered over the other too', async () => {
-    const before = await store();
-    const after = await store({ ip: '203.0.113.78', device_id: 'another' }, keys, LAYERED);
-
-    const { stdout } = await recover([before.ip, after.ip], asked);
-
-    expect(stdout).toBe(`${before.ip}\t${IP}\n${after.ip}\t203.0.113.78\n`);
-  });
-
-  it('a token from before, of an export say, is opened when the vault has the new one', async () => {
-    const before = await store();
-    const after = await store({}, keys, LAYERED);
-    await database.client.query('DELETE FROM user_logins_vault WHERE token IN ($1, $2)', [
-      after.ip,
-      after.device,
-    ]);
-    await rewrite(before, after);
-
-    const { stdout } = await recover([before.ip, before.device, after.ip], asked);
-
-    expect(stdout).toBe(`${before.ip}\t${IP}\n${before.device}\t${DEVICE}\n${after.ip}\t${IP}\n`);
-  });
-
-  it('a new token is opened by its alias when the vault has the one from before', async () => {
-    const before = await store();
-    const after = await store({}, keys, LAYERED);
-    await database.client.query('DELETE FROM user_logins_vault WHERE token = $1', [after.ip]);
-    await database.client.query(
-      'CREATE TABLE IF NOT EXISTS user_logins_aliases (token text PRIMARY KEY, current text NOT NULL)',
-    );
-    await database.client.query('INSERT INTO user_logins_aliases VALUES ($1, $2)', [before.ip, after.ip]);
-
-    const { stdout } = await recover([after.ip], asked);
-
-    expect(stdout).toBe(`${after.ip}\t${IP}\n`);
-    await database.client.query('DELETE FROM user_logins_aliases');
-  });
-
-  it('an alias that leads to the value of another gives nothing out', async () => {
-    const before = await store();
-    const { ip } = await store({ ip: '203.0.113.78' }, keys, LAYERED);
-    await database.client.query('DELETE FROM user_logins_vault WHERE token = $1', [ip]);
-    await database.client.query(
-      'CREATE TABLE IF NOT EXISTS user_logins_aliases (token text PRIMARY KEY, current text NOT NULL)',
-    );
-    await database.client.query('INSERT INTO user_logins_aliases VALUES ($1, $2)', [before.ip, ip]);
-
-    const result = await recover([ip], asked);
-
-    expect(result).toMatchObject({ exitCode: 1, stdout: '' });
-    expect(reasons(result)[0]).toContain('was altered');
-    await database.client.query('DELETE FROM user_logins_aliases');
-  });
-});
-
-describe('on the whole', () => {
-  /** A command with the keyset in a file, which commands change. */
-  function withKeysetFile() {
-    const cli = createCli();
-    const file = join(cli.directory, 'keyset.json');
-    writeFileSync(file, KEYSET_JSON);
-    writeFileSync(
-      join(cli.directory, 'private.pem'),
-      keys.privateKey.export({ type: 'pkcs8', format: 'pem' }),
-    );
-    const place = ['--database-url', database.url, '--keyset', file, '--reason', REASON];
-    return async (...args: readonly string[]) => {
-      const result = await cli.run([...args, ...place]);
-      expect(result.exitCode, result.stderr).toBe(0);
-      return result;
-    };
-  }
-
-  it('after a rekey every value opens by its token of before and by the one of after', async () => {
-    const vizard = withKeysetFile();
-    const before = await store();
-    await vizard('keys', 'promote', 'k2', '--now');
-    await vizard('rekey', '--from', 'k1', '--to', 'k2', '--now');
-    const after = await database.rows<Tokens>(
-      'SELECT masked_ip AS ip, masked_device_id AS device FROM user_logins',
-    );
-    expect(after[0]!.ip).toMatch(/^h1~k2~/);
-
-    const tokens = [before.ip, before.device, after[0]!.ip, after[0]!.device];
-    const { stdout } = await vizard('recover', ...tokens, '--private-key', 'private.pem');
-
-    expect(stdout.split('\n').map((line) => line.split('\t')[1])).toEqual([
-      IP,
-      DEVICE,
-      IP,
-      DEVICE,
-      undefined,
-    ]);
-  });
-
-  it('what was erased is not in the vault, and is there again when it comes again', async () => {
-    const vizard = withKeysetFile();
-    const { ip } = await store();
-    await vizard('erase', '--ip', IP, '--yes');
-
-    const gone = await recover([ip], { privateKeys: [keys] });
-    expect(reasons(gone)[0]).toContain('is not in the vault');
-
-    expect(await store()).toMatchObject({ ip });
-    expect(await recover([ip], { privateKeys: [keys] })).toMatchObject({ stdout: `${ip}\t${IP}\n` });
-  });
 });
