@@ -49,7 +49,7 @@ const FAULTS: readonly [name: string, fault: Fault, message: string][] = [
   ).map(([type, code]): [string, Fault, string] => [
     `a column was made ${type}`,
     changed(
-      `DROP VIEW user_logins_current; ALTER TABLE user_logins ALTER app_version TYPE ${type}`,
+      `DROP VIEW IF EXISTS user_logins_current; ALTER TABLE user_logins ALTER app_version TYPE ${type}`,
       'ALTER TABLE user_logins ALTER app_version TYPE integer USING app_version::integer',
     ),
     `${WRONG_SCHEMA} (${code})`,
