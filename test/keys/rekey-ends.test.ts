@@ -226,11 +226,12 @@ describe('a rekey is refused, and changes nothing', () => {
     const command = rekeyArguments(cli, database);
     const running = cli.start([...command, '--batch-size', '1']);
     await running.shows('counting the rows of every value');
+    // So that it does not end before the others have begun.
+    running.child.kill('SIGSTOP');
 
     const [, ...options] = command;
     const kept = options.slice(options.indexOf('--reason'));
     const erasure = await cli.run(['erase', '--ip', '10.0.1.1', '--yes', ...kept]);
-    running.child.kill('SIGSTOP');
     const second = await cli.run(command);
     running.child.kill('SIGCONT');
 
