@@ -45,7 +45,7 @@ const SAMPLE = new URL('../local/sample.jsonl', import.meta.url).pathname;
  */
 export async function run(options: RunOptions): Promise<number> {
   const queueGiven = givenQueue(options);
-  const lines = queueGiven === undefined ? await openLines(options.input ?? SAMPLE) : undefined;
+  await using lines = queueGiven === undefined ? await openLines(options.input ?? SAMPLE) : undefined;
   const recoveryKey = readRecoveryKey(options);
   const progress = createProgress();
   const keysetNow = openKeyset(options, (file) =>

@@ -11,7 +11,7 @@ export interface SendOptions extends QueueOptions {
 
 /** `vizard send FILE`: sends every line as one message to an existing queue, a running instance or a kept one. */
 export async function send(file: string, options: SendOptions): Promise<number> {
-  const lines = await openLines(file);
+  await using lines = await openLines(file);
   const target = await findQueue(options);
   const queue = openQueue(target);
   const stop = onStopRequest({ keys: file !== '-' });

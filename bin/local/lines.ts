@@ -11,18 +11,30 @@ export interface Line {
   readonly body: string | null;
 }
 
+/** What is read once, and whose file is closed with it, be it read to its end or not at all. */
+export interface Lines extends AsyncIterable<Line>, AsyncDisposable {}
+
 /**
  * Opens a file of message bodies, one a line, `-` for standard input. Empty lines are passed over: SQS has no empty
  * messages.
  *
  * @throws VizardError when the file can't be opened or is no file
  */
-export async function openLines(file: string): Promise<AsyncIterable<Line>> {
-  if (file === '-') return numbered(process.stdin);
+export async function openLines(file: string): Promise<Lines> {
+  const input = file === '-' ? process.stdin : await openFile(file);
+  return {
+    [Symbol.asyncIterator]: () => numbered(input),
+    [Symbol.asyncDispose]: () => input[Symbol.asyncDispose](),
+  };
+}
+
+async function openFile(file: string): Promise<Readable> {
   try {
     const handle = await open(file);
-    if ((await handle.stat()).isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
-    return numbered(handle.createReadStream());
+    const input = handle.createReadStream();
+    if (!(await handle.stat()).isDirectory()) return input;
+    await input[Symbol.asyncDispose]();
+    throw Object.assign(new Error(), { code: 'EISDIR' });
   } catch (error) {
     throw new VizardError(`input file ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }

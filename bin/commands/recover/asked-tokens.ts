@@ -25,7 +25,8 @@ export function tokensOfArguments(texts: readonly string[], limit: number): Aske
 /** Tokens of a file, one a line. @throws VizardError where it can't be read or has more than the limit */
 export async function tokensOfFile(file: string, limit: number): Promise<AskedTokens> {
   const tokens: AskedToken[] = [];
-  for await (const { line, body } of await openLines(file)) {
+  await using lines = await openLines(file);
+  for await (const { line, body } of lines) {
     const text = (body ?? '').trim();
     // What is not UTF-8 is no token, but something stands there.
     if (text === '' && body !== null) continue;
