@@ -51,7 +51,7 @@ export function permissions(declaration: TableDeclaration): readonly Permissions
     },
     { relation: repeats.view, roles: readers },
     { relation: currentView(declaration), roles: readers },
-    { relation: keysTable(declaration), roles: { writer: APPEND, recovery: READ, custodian: READ } },
+    { relation: keysTable(declaration), roles: { writer: APPEND, recovery: READ, custodian: APPEND } },
     // Readers as well: a view that somebody made security_invoker reads with their rights.
     {
       relation: aliasesTable(declaration),

@@ -193,6 +193,7 @@ const EXACTLY = Object.entries({
     'UPDATE user_logins.masked_device_id',
     'DELETE user_logins',
     'SELECT user_logins_keys',
+    'INSERT user_logins_keys',
     ...['SELECT', 'INSERT', 'UPDATE', 'DELETE'].flatMap((right) => CHANGED.map((name) => `${right} ${name}`)),
     ...['SELECT', 'INSERT', 'UPDATE'].map((right) => `${right} user_logins_rekeys`),
     ...['SELECT', 'INSERT', 'DELETE'].map((right) => `${right} user_logins_rekey_groups`),

@@ -76,7 +76,7 @@ describe('vizard recover', () => {
       'token 2: is no token',
       'token 3: was made irreversibly: nobody recovers it, look a known value up with `vizard lookup`',
       'token 4: was altered, or made for another table, or with another key of the same name',
-      'token 5: was made with a key that is not in the keyset, which is needed to compare sealed values with their tokens as well (k9)',
+      'token 5: was made with a key that is not in the keyset: nobody recovers it without that key (k9)',
       'token 6: is no token',
       '',
     ]);

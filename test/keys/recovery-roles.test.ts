@@ -204,7 +204,7 @@ describe('who keeps the keys', () => {
     `UPDATE user_logins SET create_date = '2024-01-02'`,
     'TRUNCATE user_logins',
     'DROP TABLE user_logins',
-    `INSERT INTO user_logins_keys VALUES ('k9', 'x')`,
+    `UPDATE user_logins_keys SET proof = 'x'`,
     'SELECT sealed_key FROM user_logins_vault_keys',
     'DELETE FROM user_logins_rekeys',
     'UPDATE user_logins_rekey_groups SET rows = 0',

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import type { Keyset } from '../../lambda/masking/keyset.ts';
+import { proveKey, proveKeys } from '../../lambda/masking/key-proof.ts';
+import { type Keyset, parseKeyset } from '../../lambda/masking/keyset.ts';
+import { checkKeys } from '../../lambda/postgres/key-check.ts';
 import { fillAliases } from '../../lambda/postgres/rekey/aliases.ts';
 import { migrate } from '../../lambda/postgres/schema.ts';
 import { useCli } from '../support/cli.ts';
@@ -50,6 +52,25 @@ describe.each(['plain', 'partitioned'] as const)('a rekey of a %s table', (kind)
       { action: 'rekey', kids: ['k1', 'k2'], count: 500 },
     ]);
   });
+
+  it.each(['recoverable', 'irreversible'] as const)(
+    'is remembered as written with the new key, be nothing else written with it (%s)',
+    async (masking) => {
+      await table.writer('k1', masking).invoke(table.truth.records(20));
+      const cli = createCli();
+
+      const { exitCode, stderr } = await cli.run(rekeyArguments(cli, database));
+
+      expect(exitCode, stderr).toBe(0);
+      const others = parseKeyset(KEYSET_TEXTS.k2.replaceAll('b', 'x'));
+      await expect(checkKeys(database.client, loginEvents, [proveKey(others, 'k2')])).rejects.toMatchObject({
+        code: 'wrong_key',
+      });
+      expect(
+        await checkKeys(database.client, loginEvents, proveKeys(KEYSETS.k2, masking, loginEvents)),
+      ).toEqual([]);
+    },
+  );
 
   it('leaves analysts the truth at every moment, in both views', async () => {
     await table.writer('k1').invoke(table.truth.records(4_000));

@@ -48,8 +48,8 @@ function ofKey({ reason, kid, recipient }: Extract<OpenedToken, { kind: 'failed'
 const FAILURES: Readonly<Record<OpeningFailure, string>> = {
   not_a_token: 'is no token',
   irreversible: 'was made irreversibly: nobody recovers it, look a known value up with `vizard lookup`',
-  unknown_key:
-    'was made with a key that is not in the keyset, which is needed to compare sealed values with their tokens as well',
+  // Sealed values are compared with their tokens by the key.
+  unknown_key: 'was made with a key that is not in the keyset: nobody recovers it without that key',
   not_in_vault: 'is not in the vault: nobody recovers it, look a known value up with `vizard lookup`',
   no_content_key:
     'is in the vault without the content key that opens it: nobody recovers it, unless a backup has the row of user_logins_vault_keys',

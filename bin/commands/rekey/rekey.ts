@@ -6,7 +6,7 @@ import type { Keyset } from '../../../lambda/masking/keyset.ts';
 import { layersBetween, type Rotation } from '../../../lambda/masking/retoken.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
-import { checkKeys } from '../../../lambda/postgres/key-check.ts';
+import { checkKeys, claimKeys } from '../../../lambda/postgres/key-check.ts';
 import { countRowsOf, type RowsOfKey } from '../../../lambda/postgres/rekey/count.ts';
 import { lockRekeys } from '../../../lambda/postgres/rekey/lock.ts';
 import { type RekeyOutcome, rekey as rewrite } from '../../../lambda/postgres/rekey/rekey.ts';
@@ -138,9 +138,14 @@ async function begin(
     );
   }
   if (dryRun) return { declaration, count };
+  // No function may have written with the new key yet, and the table is about to be.
+  const written = [proveKey(keyset, to), ...(count.irreversible > 0 ? [proveLayers(keyset, to)] : [])];
   const columns = declaration.columns.filter(isMasked).map(({ column }) => column);
   const act = { action: 'rekey', columns, kids: [from, to], count: count.rows, tokens: [] } as const;
-  return passGate(client, person, act, () => ({ declaration, count }));
+  return passGate(client, person, act, async () => {
+    await claimKeys(client, declaration, written);
+    return { declaration, count };
+  });
 }
 
 /** A failover may leave us on a reader for a moment; one that is there from the start stays one. @throws VizardError */
