@@ -10,7 +10,7 @@ import { createSealerMemory } from './masking/sealer-memory.ts';
 import type { RecoveryKey } from './masking/sealing.ts';
 import { type TableMasker, tableMasker } from './masking/table-masker.ts';
 import { type Login, openDatabase } from './postgres/connection.ts';
-import { createWriter } from './postgres/writer.ts';
+import { createWriter } from './postgres/write/writer.ts';
 
 /** What the function works with. */
 export interface Resources {

@@ -6,8 +6,8 @@ import { type EventIdentity, identify, leaveOut, parseBatch, type Repeat } from 
 import type { Rejection } from './events/rejection.ts';
 import type { Sealer } from './masking/sealer.ts';
 import type { TableMasker } from './masking/table-masker.ts';
-import type { WriteReport } from './postgres/write-report.ts';
-import type { Writer } from './postgres/writer.ts';
+import type { WriteReport } from './postgres/write/report.ts';
+import type { Writer } from './postgres/write/writer.ts';
 import { createStopwatch, type Stopwatch } from './stopwatch.ts';
 
 /** What became of a batch: every record of it is counted once. */

@@ -5,7 +5,7 @@ import { onEvent } from './custom-resource.ts';
 import { loginEventsWith } from './events/login-event.ts';
 import { runMigration } from './migration.ts';
 import { ROLES } from './names.ts';
-import { dayOf } from './postgres/partition-days.ts';
+import { dayOf } from './postgres/partitions/days.ts';
 
 const log = new Logger();
 

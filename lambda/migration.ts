@@ -6,11 +6,11 @@ import type { TableDeclaration } from './events/declaration.ts';
 import type { Log } from './log.ts';
 import { logChanges } from './partition-keeper.ts';
 import { type Login, RESUME_TIME, withClient } from './postgres/connection.ts';
-import { requirePlainTable } from './postgres/partition-catalog.ts';
-import type { Day } from './postgres/partition-days.ts';
-import { DAYS_AHEAD, makePartitions } from './postgres/partitions.ts';
-import type { RoleNames } from './postgres/permissions.ts';
-import { migrate } from './postgres/schema.ts';
+import { requirePlainTable } from './postgres/partitions/catalog.ts';
+import type { Day } from './postgres/partitions/days.ts';
+import { DAYS_AHEAD, makePartitions } from './postgres/partitions/partitions.ts';
+import type { RoleNames } from './postgres/roles/permissions.ts';
+import { migrate } from './postgres/schema/schema.ts';
 
 export interface MigrationTarget {
   readonly login: Login;

@@ -4,8 +4,8 @@ import { DatabaseFailure, LoginFailure } from './errors.ts';
 import type { TableDeclaration } from './events/declaration.ts';
 import type { Log } from './log.ts';
 import { type Login, RESUME_TIME, withClient } from './postgres/connection.ts';
-import { dayOf } from './postgres/partition-days.ts';
-import { DAYS_AHEAD, keepPartitions, type OnChange } from './postgres/partitions.ts';
+import { dayOf } from './postgres/partitions/days.ts';
+import { DAYS_AHEAD, keepPartitions, type OnChange } from './postgres/partitions/partitions.ts';
 
 /** What a look at the partitions found and did. */
 export interface KeptPartitions {

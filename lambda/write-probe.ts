@@ -8,7 +8,7 @@ import { createSealer } from './masking/sealer.ts';
 import { createSealerMemory } from './masking/sealer-memory.ts';
 import { tableMasker } from './masking/table-masker.ts';
 import { RESUME_TIME, withClient } from './postgres/connection.ts';
-import { probeWrite } from './postgres/probe.ts';
+import { probeWrite } from './postgres/write/probe.ts';
 
 /**
  * Tries what an invocation needs for one event: keyset, parsing, masking, login, the check of the keys, both statements and a

@@ -1,6 +1,6 @@
 import { VizardError } from '../../lambda/errors.ts';
 import { parseAddress } from '../../lambda/events/address.ts';
-import { type Act, type AuditRow, digestOf, withAudit } from '../../lambda/postgres/audit.ts';
+import { type Act, type AuditRow, digestOf, withAudit } from '../../lambda/postgres/audit/audit.ts';
 import type { DatabaseClient } from '../../lambda/postgres/connection.ts';
 import { identify } from './identity.ts';
 import type { KeysetStore } from './keyset-store.ts';

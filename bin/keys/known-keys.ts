@@ -3,9 +3,9 @@ import type { TableDeclaration } from '../../lambda/events/declaration.ts';
 import { proveKey, proveLayers, provenKey } from '../../lambda/masking/key-proof.ts';
 import type { Keyset } from '../../lambda/masking/keyset.ts';
 import type { DatabaseClient } from '../../lambda/postgres/connection.ts';
-import { checkKeys, readProofs } from '../../lambda/postgres/key-check.ts';
-import { readShreddedKids } from '../../lambda/postgres/shredded-keys.ts';
-import { countTokens } from '../../lambda/postgres/token-count.ts';
+import { checkKeys, readProofs } from '../../lambda/postgres/keys/check.ts';
+import { readShreddedKids } from '../../lambda/postgres/keys/shredded.ts';
+import { countTokens } from '../../lambda/postgres/keys/token-count.ts';
 
 /**
  * Compares a keyset with the keys that the table was written with: with another or a part of it, rows of somebody who is

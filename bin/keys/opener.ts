@@ -4,7 +4,7 @@ import { valueMasker } from '../../lambda/masking/masker.ts';
 import { type OpenedToken, oneOfEachDomain, openValues } from '../../lambda/masking/open-tokens.ts';
 import { parseToken } from '../../lambda/masking/tokens.ts';
 import type { DatabaseClient } from '../../lambda/postgres/connection.ts';
-import { hasVault, type VaultRow } from '../../lambda/postgres/vault-read.ts';
+import { hasVault, type VaultRow } from '../../lambda/postgres/vault/read.ts';
 import { keysetOpener, type Opener } from './keyset-opener.ts';
 import type { OpenedKey, PrivateKeys } from './private-keys.ts';
 import { findSealedRows } from './sealed-rows.ts';

@@ -3,7 +3,7 @@ import type { Keyset } from '../../lambda/masking/keyset.ts';
 import { layersBetween, retokener } from '../../lambda/masking/retoken.ts';
 import { parseToken } from '../../lambda/masking/tokens.ts';
 import type { DatabaseClient } from '../../lambda/postgres/connection.ts';
-import { findAliases, findSealed, type VaultRow } from '../../lambda/postgres/vault-read.ts';
+import { findAliases, findSealed, type VaultRow } from '../../lambda/postgres/vault/read.ts';
 
 /** Two tokens of one value. */
 type Pair = readonly [token: string, other: string];

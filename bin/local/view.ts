@@ -7,7 +7,7 @@ import {
   type TableDeclaration,
 } from '../../lambda/events/declaration.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { findDeclaration } from '../../lambda/postgres/find-declaration.ts';
+import { findDeclaration } from '../../lambda/postgres/schema/find-declaration.ts';
 
 type Row = Readonly<Record<string, unknown>>;
 

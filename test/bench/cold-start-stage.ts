@@ -15,7 +15,7 @@ import { VizardError } from '../../lambda/errors.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { ENV, ROLES } from '../../lambda/names.ts';
 import { type TlsLogin, withClient } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { type Authority, createAuthority } from '../support/certificates.ts';
 import { HOSTNAME, offerTls } from '../support/postgres-server.ts';
 import { KEYSET_JSON, record } from '../support/records.ts';

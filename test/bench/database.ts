@@ -5,7 +5,7 @@ import { loginEvents } from '../../lambda/events/login-event.ts';
 import { createFunction, type IngestFunction, type Resources } from '../../lambda/function.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import type { Login } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { KEYSET_JSON, type RecordChanges, records } from '../support/records.ts';
 
 export const keyset = parseKeyset(KEYSET_JSON);

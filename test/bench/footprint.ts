@@ -1,6 +1,6 @@
 import type { SQSRecord } from 'aws-lambda';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { idempotencyIndex } from '../../lambda/postgres/table.ts';
+import { idempotencyIndex } from '../../lambda/postgres/schema/table.ts';
 import { record } from '../support/records.ts';
 import { type Benchmark, count, type Figure, type Unit } from './benchmark.ts';
 import { type BenchDatabase, freshBatch } from './database.ts';

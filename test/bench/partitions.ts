@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { dayOf } from '../../lambda/postgres/partition-days.ts';
-import { DAYS_AHEAD, makePartitions } from '../../lambda/postgres/partitions.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { dayOf } from '../../lambda/postgres/partitions/days.ts';
+import { DAYS_AHEAD, makePartitions } from '../../lambda/postgres/partitions/partitions.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { type Benchmark, compared, count, type Figure } from './benchmark.ts';
 import { handlerRound, intoEmpty, LARGE_BATCHES } from './handler-round.ts';
 

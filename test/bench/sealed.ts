@@ -3,7 +3,7 @@ import type { SQSRecord } from 'aws-lambda';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { parseRecoveryKey } from '../../lambda/masking/sealing.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { KEYSET_JSON, loginEvent, record } from '../support/records.ts';
 import { type Aim, type Benchmark, compared, count, type Figure } from './benchmark.ts';
 import { type BenchDatabase, openHandler } from './database.ts';

@@ -3,7 +3,7 @@ import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { ROLES } from '../../lambda/names.ts';
-import { permissions, ROLE_KINDS } from '../../lambda/postgres/permissions.ts';
+import { permissions, ROLE_KINDS } from '../../lambda/postgres/roles/permissions.ts';
 import { MODES, resources, template } from './deployments.ts';
 import { managedPermissions, permissions as permissionsOf } from './permissions.ts';
 

@@ -5,8 +5,8 @@ import { parseBatch } from '../../lambda/events/parse.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { tableMasker } from '../../lambda/masking/table-masker.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { copyEach, copyInto, copyStatement } from '../../lambda/postgres/copy.ts';
-import { encodeRows } from '../../lambda/postgres/copy-rows.ts';
+import { copyEach, copyInto, copyStatement } from '../../lambda/postgres/write/copy.ts';
+import { encodeRows } from '../../lambda/postgres/write/copy-rows.ts';
 import { useDatabase } from '../support/database.ts';
 import { KEYSET_JSON, records } from '../support/records.ts';
 

@@ -5,7 +5,7 @@ import { loginEvents } from '../../lambda/events/login-event.ts';
 import { proveKeys } from '../../lambda/masking/key-proof.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { unmask } from '../../lambda/masking/masker.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { REGION, secretArn, useAwsServer } from '../support/aws-server.ts';
 import { useDatabase } from '../support/database.ts';
 import { type FunctionOptions, useFunctions } from '../support/function.ts';

@@ -5,7 +5,7 @@ import type { TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { runMigration } from '../../lambda/migration.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { type MigrationOptions, migrate } from '../../lambda/postgres/schema.ts';
+import { type MigrationOptions, migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { runEntryPoint } from '../support/lambda-process.ts';
 import { memoryLog } from '../support/log.ts';

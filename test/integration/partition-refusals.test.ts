@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { runMigration } from '../../lambda/migration.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { memoryLog } from '../support/log.ts';
 import { compact, rowsByPartition, TODAY } from '../support/partitions.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { runMigration } from '../../lambda/migration.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';
 import { memoryLog } from '../support/log.ts';

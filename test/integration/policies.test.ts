@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { clearText } from '../../lambda/events/clear-text.ts';
 import type { TableDeclaration } from '../../lambda/events/declaration.ts';
 import { unmask } from '../../lambda/masking/masker.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { keyset, useFunctions } from '../support/function.ts';
 import { record } from '../support/records.ts';

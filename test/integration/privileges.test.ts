@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { uniqueRoles } from '../support/roles.ts';
 

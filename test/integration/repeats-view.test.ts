@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { runMigration } from '../../lambda/migration.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { memoryLog } from '../support/log.ts';
 import { TODAY } from '../support/partitions.ts';

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';

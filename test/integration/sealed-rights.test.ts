@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loginEvents, loginEventsWith } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { createWriteProbe } from '../../lambda/write-probe.ts';
 import { useDatabase } from '../support/database.ts';
 import { keyset, useFunctions } from '../support/function.ts';

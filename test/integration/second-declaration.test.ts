@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { TableDeclaration } from '../../lambda/events/declaration.ts';
 import { unmask } from '../../lambda/masking/masker.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { keyset, useFunctions } from '../support/function.ts';
 import { record } from '../support/records.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { takeBackToFirstView } from '../support/first-view.ts';
 import { useFunctions } from '../support/function.ts';

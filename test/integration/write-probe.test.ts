@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
 import { type Login, withClient } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { createWriteProbe } from '../../lambda/write-probe.ts';
 import { useDatabase } from '../support/database.ts';
 import { keyset, useFunctions } from '../support/function.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { AuditRow } from '../../lambda/postgres/audit.ts';
-import { BEFORE_THE_FIRST, chainHash } from '../../lambda/postgres/audit-chain.ts';
+import type { AuditRow } from '../../lambda/postgres/audit/audit.ts';
+import { BEFORE_THE_FIRST, chainHash } from '../../lambda/postgres/audit/chain.ts';
 import { ACT, append, appendMany, verifyTrail } from '../support/audit.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { appendAudit, withAudit } from '../../lambda/postgres/audit.ts';
-import { BEFORE_THE_FIRST, chainHash } from '../../lambda/postgres/audit-chain.ts';
+import { appendAudit, withAudit } from '../../lambda/postgres/audit/audit.ts';
+import { BEFORE_THE_FIRST, chainHash } from '../../lambda/postgres/audit/chain.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { ACT, append, verifyTrail } from '../support/audit.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';

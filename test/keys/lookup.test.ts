@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loginEventsWith } from '../../lambda/events/login-event.ts';
-import { digestOf, withAudit } from '../../lambda/postgres/audit.ts';
+import { digestOf, withAudit } from '../../lambda/postgres/audit/audit.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { digestOf } from '../../lambda/postgres/audit.ts';
+import { digestOf } from '../../lambda/postgres/audit/audit.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { useFunctions } from '../support/function.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { CALLER, secretArn, useAwsServer } from '../support/aws-server.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';

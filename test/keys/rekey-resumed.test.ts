@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { loginEvents, loginEventsWith } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import { fillAliases } from '../../lambda/postgres/rekey/aliases.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useCli } from '../support/cli.ts';
 import { useFunctions } from '../support/function.ts';
 import { KEYSET_TEXTS, KEYSETS, rekeyArguments, repeatsOf, tokensByKey } from '../support/rekey.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { fillAliases } from '../../lambda/postgres/rekey/aliases.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
 import { takeBackToFirstView } from '../support/first-view.ts';
 import { useFunctions } from '../support/function.ts';

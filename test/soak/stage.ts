@@ -4,7 +4,7 @@ import { createQueueWithDeadLetters, openQueue, type Queue } from '../../bin/que
 import { VizardError } from '../../lambda/errors.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { type Proxy as DatabaseProxy, startProxy } from '../support/proxy.ts';
 import { type RestartablePostgres, startRestartablePostgres } from '../support/restartable-postgres.ts';
 import { MAX_RECEIVES, VISIBILITY_SECONDS } from './times.ts';

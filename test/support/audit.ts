@@ -1,4 +1,4 @@
-import { type Act, type AuditRow, digestOf, withAudit } from '../../lambda/postgres/audit.ts';
+import { type Act, type AuditRow, digestOf, withAudit } from '../../lambda/postgres/audit/audit.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
 import type { Cli } from './cli.ts';
 import type { TestDatabase } from './database.ts';

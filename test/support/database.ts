@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { Client, type QueryResultRow } from 'pg';
 import { afterAll, beforeAll, beforeEach, inject, vi } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { AUDIT_TABLE } from '../../lambda/postgres/audit-table.ts';
+import { AUDIT_TABLE } from '../../lambda/postgres/audit/table.ts';
 import { type Login, withClient } from '../../lambda/postgres/connection.ts';
-import { keysTable } from '../../lambda/postgres/keys-table.ts';
+import { keysTable } from '../../lambda/postgres/keys/table.ts';
 import { databaseUrl, TEMPLATE } from './postgres-server.ts';
 
 /** A database for the tests of one file: a clone of the migrated template, or an empty one. */

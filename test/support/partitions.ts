@@ -1,8 +1,8 @@
 import type { SQSRecord } from 'aws-lambda';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import type { Day } from '../../lambda/postgres/partition-days.ts';
-import { keepPartitions, type PartitionChange } from '../../lambda/postgres/partitions.ts';
+import type { Day } from '../../lambda/postgres/partitions/days.ts';
+import { keepPartitions, type PartitionChange } from '../../lambda/postgres/partitions/partitions.ts';
 import type { TestDatabase } from './database.ts';
 import { loginEvent, record } from './records.ts';
 

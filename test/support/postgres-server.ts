@@ -3,7 +3,7 @@ import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../bin/local/postgres.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { type Login, withClient } from '../../lambda/postgres/connection.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { type Certificate, createAuthority } from './certificates.ts';
 
 declare module 'vitest' {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
 import type { Masking } from '../../lambda/events/declaration.ts';
 import { parseKeyset } from '../../lambda/masking/keyset.ts';
-import type { AuditRow } from '../../lambda/postgres/audit.ts';
+import type { AuditRow } from '../../lambda/postgres/audit/audit.ts';
 import type { CliOptions, CliResult } from './cli.ts';
 import type { TestDatabase } from './database.ts';
 import { keyset, type useFunctions } from './function.ts';

@@ -1,8 +1,8 @@
 import { beforeEach, expect, vi } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
-import { dayOf } from '../../lambda/postgres/partition-days.ts';
-import { makePartitions } from '../../lambda/postgres/partitions.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { dayOf } from '../../lambda/postgres/partitions/days.ts';
+import { makePartitions } from '../../lambda/postgres/partitions/partitions.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { type TestDatabase, useDatabase } from './database.ts';
 import { type FunctionUnderTest, useFunctions } from './function.ts';
 import { KEYSETS, Truth, tokensByKey } from './rekey.ts';

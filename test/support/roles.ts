@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { RoleNames } from '../../lambda/postgres/permissions.ts';
+import type { RoleNames } from '../../lambda/postgres/roles/permissions.ts';
 import type { TestDatabase } from './database.ts';
 
 /** Roles belong to the whole server, and files of tests run at once on one. */

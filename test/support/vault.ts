@@ -6,7 +6,7 @@ import { clearText } from '../../lambda/events/clear-text.ts';
 import { isMasked, type TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import type { Keyset } from '../../lambda/masking/keyset.ts';
-import { migrate } from '../../lambda/postgres/schema.ts';
+import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import type { TestDatabase } from './database.ts';
 import { type FunctionOptions, keyset } from './function.ts';
 import { createKeyPair, type KeyPair } from './recovery-key.ts';

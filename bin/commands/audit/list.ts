@@ -1,5 +1,5 @@
-import type { TrailRow } from '../../../lambda/postgres/audit-chain.ts';
-import { latestAudit } from '../../../lambda/postgres/audit-trail.ts';
+import type { TrailRow } from '../../../lambda/postgres/audit/chain.ts';
+import { latestAudit } from '../../../lambda/postgres/audit/trail.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
 import { printableJson, printableTable } from '../../local/printable.ts';
 

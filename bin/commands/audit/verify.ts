@@ -1,5 +1,5 @@
-import { ChainChecker, type Fault, type Verdict } from '../../../lambda/postgres/audit-chain.ts';
-import { allAudit, auditLength } from '../../../lambda/postgres/audit-trail.ts';
+import { ChainChecker, type Fault, type Verdict } from '../../../lambda/postgres/audit/chain.ts';
+import { allAudit, auditLength } from '../../../lambda/postgres/audit/trail.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
 import { printableJson } from '../../local/printable.ts';

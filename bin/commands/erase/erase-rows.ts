@@ -1,13 +1,13 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import { isMasked, type TableDeclaration } from '../../../lambda/events/declaration.ts';
-import { type AuditRow, appendAudit, digestOf } from '../../../lambda/postgres/audit.ts';
+import { type AuditRow, appendAudit, digestOf } from '../../../lambda/postgres/audit/audit.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { excludeRekeys } from '../../../lambda/postgres/rekey/lock.ts';
 import { aliasesTable } from '../../../lambda/postgres/rekey/tables.ts';
 import { errorCode, isDatabaseFault } from '../../../lambda/postgres/sqlstate.ts';
 import { inTransaction } from '../../../lambda/postgres/transaction.ts';
-import { findAliases } from '../../../lambda/postgres/vault-read.ts';
-import { vaultTable } from '../../../lambda/postgres/vault-tables.ts';
+import { findAliases } from '../../../lambda/postgres/vault/read.ts';
+import { vaultTable } from '../../../lambda/postgres/vault/tables.ts';
 import type { Asked, Person } from '../../keys/gate.ts';
 import { conditionOf, type Sought } from '../../keys/known-person.ts';
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { VizardError } from '../../../lambda/errors.ts';
-import { readShreddedKids } from '../../../lambda/postgres/shredded-keys.ts';
+import { readShreddedKids } from '../../../lambda/postgres/keys/shredded.ts';
 import { addKey, nextKid } from '../../keys/keyset-edit.ts';
 import { type ChangeOptions, changeKeyset } from './change.ts';
 import { parseKid, writtenKids } from './kid.ts';

@@ -1,6 +1,6 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import { proveLayers } from '../../../lambda/masking/key-proof.ts';
-import { countTokens, findHolders, type TokenCount } from '../../../lambda/postgres/token-count.ts';
+import { countTokens, findHolders, type TokenCount } from '../../../lambda/postgres/keys/token-count.ts';
 import { keysAbove } from '../../keys/keyset-edit.ts';
 import type { Situation } from './change.ts';
 

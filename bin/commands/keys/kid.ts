@@ -1,7 +1,7 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import { provenKey } from '../../../lambda/masking/key-proof.ts';
 import type { Keyset } from '../../../lambda/masking/keyset.ts';
-import type { KnownProofs } from '../../../lambda/postgres/key-check.ts';
+import type { KnownProofs } from '../../../lambda/postgres/keys/check.ts';
 
 /** The name of a key as it was given. What is no name may be material, so no error quotes it. @throws VizardError */
 export function parseKid(text: string): string {

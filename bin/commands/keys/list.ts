@@ -1,9 +1,9 @@
 import type { TableDeclaration } from '../../../lambda/events/declaration.ts';
 import { proveKey, proveLayers } from '../../../lambda/masking/key-proof.ts';
 import type { Keyset, Scheme } from '../../../lambda/masking/keyset.ts';
-import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
-import { type KnownProofs, readProofs } from '../../../lambda/postgres/key-check.ts';
-import type { TokenCount } from '../../../lambda/postgres/token-count.ts';
+import { type KnownProofs, readProofs } from '../../../lambda/postgres/keys/check.ts';
+import type { TokenCount } from '../../../lambda/postgres/keys/token-count.ts';
+import { findDeclaration } from '../../../lambda/postgres/schema/find-declaration.ts';
 import { type KeyStatus, statusOf } from '../../keys/keyset-edit.ts';
 import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';

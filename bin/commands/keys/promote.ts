@@ -2,7 +2,7 @@ import { VizardError } from '../../../lambda/errors.ts';
 import { proveLayers } from '../../../lambda/masking/key-proof.ts';
 import { type Keyset, parseKeyset } from '../../../lambda/masking/keyset.ts';
 import { layersBetween } from '../../../lambda/masking/retoken.ts';
-import { checkKeys } from '../../../lambda/postgres/key-check.ts';
+import { checkKeys } from '../../../lambda/postgres/keys/check.ts';
 import { fillAliases } from '../../../lambda/postgres/rekey/aliases.ts';
 import { requireRekeyTables } from '../../../lambda/postgres/rekey/tables.ts';
 import { MAX_SECRET_AGE } from '../../../lambda/secret-age.ts';

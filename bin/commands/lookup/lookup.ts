@@ -1,8 +1,8 @@
 import { columnNames, DATE_COLUMN, type TableDeclaration } from '../../../lambda/events/declaration.ts';
 import { loginEvents } from '../../../lambda/events/login-event.ts';
-import type { AuditRow } from '../../../lambda/postgres/audit.ts';
+import type { AuditRow } from '../../../lambda/postgres/audit/audit.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
-import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
+import { findDeclaration } from '../../../lambda/postgres/schema/find-declaration.ts';
 import { identifyPerson, passGate } from '../../keys/gate.ts';
 import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
 import { requireAllKeys } from '../../keys/known-keys.ts';

@@ -1,7 +1,7 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import type { OpenedToken } from '../../../lambda/masking/open-tokens.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
-import { findDeclaration } from '../../../lambda/postgres/find-declaration.ts';
+import { findDeclaration } from '../../../lambda/postgres/schema/find-declaration.ts';
 import { type Asked, identifyPerson, passGate } from '../../keys/gate.ts';
 import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
 import { vaultOpener } from '../../keys/opener.ts';

@@ -1,6 +1,6 @@
 import { clearText } from '../../../lambda/events/clear-text.ts';
 import type { OpenedToken, OpeningFailure } from '../../../lambda/masking/open-tokens.ts';
-import type { AuditRow } from '../../../lambda/postgres/audit.ts';
+import type { AuditRow } from '../../../lambda/postgres/audit/audit.ts';
 import { printable, printableJson } from '../../local/printable.ts';
 import type { AskedTokens } from './asked-tokens.ts';
 

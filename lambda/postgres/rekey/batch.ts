@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import { isMasked, type TableDeclaration } from '../../events/declaration.ts';
 import type { Rotation } from '../../masking/retoken.ts';
-import { vaultTable } from '../vault-tables.ts';
+import { vaultTable } from '../vault/tables.ts';
 import { aliasesTable, rekeysTable } from './tables.ts';
 
 /** A rekey that is under way. */

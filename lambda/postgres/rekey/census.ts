@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { DATE_COLUMN, isMasked, type TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
 import { retokener } from '../../masking/retoken.ts';
-import { AUDIT_TABLE } from '../audit-table.ts';
+import { AUDIT_TABLE } from '../audit/table.ts';
 import { countWrongAliases } from './alias-check.ts';
 import { isOf, type RekeyUnderWay } from './batch.ts';
 import { aliasesTable, groupsTable } from './tables.ts';

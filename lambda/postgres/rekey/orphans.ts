@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import { isMasked, type TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
 import { retokener } from '../../masking/retoken.ts';
-import { vaultTable } from '../vault-tables.ts';
+import { vaultTable } from '../vault/tables.ts';
 import { isOf, type RekeyUnderWay } from './batch.ts';
 import { aliasesTable, rekeysTable } from './tables.ts';
 

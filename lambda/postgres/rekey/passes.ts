@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientBase } from 'pg';
 import type { TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
-import { vaultTable } from '../vault-tables.ts';
+import { vaultTable } from '../vault/tables.ts';
 import { type AliasFiller, aliasFiller, type Pace } from './aliases.ts';
 import { type Position, type RekeyUnderWay, rewriteRows, rewriteVault } from './batch.ts';
 import { blocksFor, type Relation, readRelations, within } from './blocks.ts';

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import { MAX_SECRET_AGE } from '../../secret-age.ts';
-import { AUDIT_TABLE } from '../audit-table.ts';
+import { AUDIT_TABLE } from '../audit/table.ts';
 
 /** Milliseconds. An invocation ends with the keyset that it began with. */
 const LONGEST_INVOCATION = 60_000;

@@ -1,9 +1,9 @@
 import type { ClientBase } from 'pg';
 import { VizardError } from '../../errors.ts';
 import type { TableDeclaration } from '../../events/declaration.ts';
-import { exists } from '../catalog.ts';
-import { bringUpExactTable } from '../exact-table.ts';
-import type { Run } from '../schema-change.ts';
+import { exists } from '../schema/catalog.ts';
+import type { Run } from '../schema/change.ts';
+import { bringUpExactTable } from '../schema/exact-table.ts';
 
 type Named = Pick<TableDeclaration, 'table'>;
 

@@ -8,7 +8,7 @@ import {
   chainHash,
   digestOf,
   type Verdict,
-} from '../../../lambda/postgres/audit-chain.ts';
+} from '../../../lambda/postgres/audit/chain.ts';
 
 const TOKEN = `s1~k1~${Buffer.alloc(32).toString('base64url')}`;
 

@@ -5,8 +5,8 @@ import type { EventIdentity } from '../../../lambda/events/parse.ts';
 import { parseKeyset } from '../../../lambda/masking/keyset.ts';
 import { columnMasker } from '../../../lambda/masking/masker.ts';
 import type { StorableColumn } from '../../../lambda/masking/table-masker.ts';
-import { copyStatement } from '../../../lambda/postgres/copy.ts';
-import { encodeRows } from '../../../lambda/postgres/copy-rows.ts';
+import { copyStatement } from '../../../lambda/postgres/write/copy.ts';
+import { encodeRows } from '../../../lambda/postgres/write/copy-rows.ts';
 import { KEYSET_JSON } from '../../support/records.ts';
 
 const DATE = '2023-11-14';

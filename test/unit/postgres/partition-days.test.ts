@@ -7,7 +7,7 @@ import {
   firstMissing,
   isoDate,
   type Partition,
-} from '../../../lambda/postgres/partition-days.ts';
+} from '../../../lambda/postgres/partitions/days.ts';
 
 const day = fc.integer({ min: 0, max: 100_000 });
 const partitions = fc.array(

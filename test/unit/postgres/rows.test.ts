@@ -4,7 +4,7 @@ import type { EventIdentity } from '../../../lambda/events/parse.ts';
 import { packCells } from '../../../lambda/masking/cells.ts';
 import type { StorableChunk } from '../../../lambda/masking/table-masker.ts';
 import { Tokens } from '../../../lambda/masking/tokens.ts';
-import { divide, type SortedRows, sortRows } from '../../../lambda/postgres/rows.ts';
+import { divide, type SortedRows, sortRows } from '../../../lambda/postgres/write/rows.ts';
 
 describe('sortRows', () => {
   it('makes one sorted batch of all chunks', () => {
