@@ -6,6 +6,13 @@ import type { SealerMemory } from './sealer-memory.ts';
 import type { ContentKey, RecoveryKey } from './sealing.ts';
 import type { Tokens } from './tokens.ts';
 
+/** A value as the vault has it. */
+export interface SealedValue {
+  /** Of the column that it is of: without it nobody could make the value's token under another key. */
+  readonly domain: string;
+  readonly sealed: Uint8Array;
+}
+
 /**
  * What the vault is to hold beside the rows of a batch: values that are not known to be there. There is more of it with
  * every chunk that is masked.
@@ -16,7 +23,7 @@ export interface SealedValues {
   /** The content key, sealed; undefined while there is no value. */
   readonly sealedKey: Uint8Array | undefined;
   /** By token. */
-  readonly values: ReadonlyMap<string, Uint8Array>;
+  readonly values: ReadonlyMap<string, SealedValue>;
 }
 
 /** One pass over the chunks of a batch. */
@@ -67,7 +74,7 @@ function beginSealing(
   recoveryKey: RecoveryKey,
   memory: SealerMemory,
 ): Sealing {
-  const sealed = new Map<string, Uint8Array>();
+  const sealed = new Map<string, SealedValue>();
   let contentKey: ContentKey | undefined;
 
   /** Values of a chunk that are neither in the vault nor sealed, by token. */
@@ -97,8 +104,9 @@ function beginSealing(
       if (found.size === 0) return;
       contentKey ??= recoveryKey.createContentKey();
       const cells = contentKey.seal(column, [...found.values()]);
+      const { domain } = column.mask;
       let i = 0;
-      for (const token of found.keys()) sealed.set(token, cellAt(cells, i++));
+      for (const token of found.keys()) sealed.set(token, { domain, sealed: cellAt(cells, i++) });
     },
     end: () => contentKey?.destroy(),
   };

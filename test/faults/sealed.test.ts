@@ -118,7 +118,9 @@ describe('two invocations at once', () => {
     // Waits for what another has put in and not committed.
     const failed = await withSession(database, async (session) => {
       const [token] = await tokensOf(first);
-      await session.query(`BEGIN; INSERT INTO user_logins_vault VALUES ('${token}', gen_random_uuid(), '')`);
+      await session.query(
+        `BEGIN; INSERT INTO user_logins_vault VALUES ('${token}', 'ip', gen_random_uuid(), '')`,
+      );
       const invocation = other.invoke([second]);
       await waitForLockWait(database);
       await session.query('ROLLBACK');

@@ -41,7 +41,7 @@ const ROW = `INSERT INTO user_logins (user_id, masked_ip, create_date, event_id)
   VALUES ('u', 'h1~k1~t', '2024-01-01', gen_random_uuid())`;
 const SEALED = `
   WITH key AS (INSERT INTO user_logins_vault_keys VALUES (gen_random_uuid(), 'r', '\\x01', current_date) RETURNING id)
-  INSERT INTO user_logins_vault SELECT 'h1~k1~t', id, '\\x02' FROM key`;
+  INSERT INTO user_logins_vault SELECT 'h1~k1~t', 'ip', id, '\\x02' FROM key`;
 
 beforeAll(async () => {
   await migrate(plain.client, loginEvents, { roles, vault: true });
@@ -243,7 +243,7 @@ describe.each([
 });
 
 it('the ingest puts sealed values into the vault, and does not learn what is there', async () => {
-  const insert = `INSERT INTO user_logins_vault VALUES ('h1~k1~t', gen_random_uuid(), '\\x02') ON CONFLICT DO NOTHING`;
+  const insert = `INSERT INTO user_logins_vault VALUES ('h1~k1~t', 'ip', gen_random_uuid(), '\\x02') ON CONFLICT DO NOTHING`;
   await plain.client.query(SEALED);
 
   expect(await attempt(writer, insert)).toEqual({ done: 'INSERT' });

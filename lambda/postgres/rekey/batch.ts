@@ -64,9 +64,9 @@ export async function rewriteRows(
          AND (${masked.map((column) => `${isOf(from, column)} AND ${alias(column)} IS NOT NULL`).join(' OR ')})
        RETURNING ${hasTokenOf(from, declaration)} AS partly
      ), counted AS (
-       SELECT count(*) FILTER (WHERE NOT partly)::int AS rewritten,
+       SELECT count(*) FILTER (WHERE partly IS NOT TRUE)::int AS rewritten,
               (SELECT count(*)::int FROM ${table} WHERE ${where} AND ${hasTokenOf(from, declaration)})
-                - count(*) FILTER (WHERE NOT partly)::int AS left
+                - count(*) FILTER (WHERE partly IS NOT TRUE)::int AS left
        FROM rewritten
      )
      ${noting(declaration, id, next, 'rewritten')}`,

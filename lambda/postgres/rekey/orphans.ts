@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { isMasked, type TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
+import { oneOfEachDomain } from '../../masking/open-tokens.ts';
 import { retokener } from '../../masking/retoken.ts';
 import { vaultTable } from '../vault/tables.ts';
 import { isOf, type RekeyUnderWay } from './batch.ts';
@@ -8,8 +9,7 @@ import { aliasesTable, rekeysTable } from './tables.ts';
 
 /**
  * Moves sealed values to the new key that no row of the table has any more, because retention has dropped theirs: tokens
- * that were exported can still be recovered then. Nothing says of which column such a token was, so that the value is kept
- * under the token of each domain; nobody has the wrong ones.
+ * that were exported can still be recovered then.
  *
  * @param where condition on the vault
  * @returns how many values were moved
@@ -22,12 +22,11 @@ export async function moveOrphans(
   where: string,
 ): Promise<number> {
   const vault = vaultTable(declaration);
-  const { rows } = await client.query<{ token: string }>(
-    `SELECT token FROM ${vault} WHERE ${where} AND ${isOrphan(declaration, rekey.from)}`,
+  const { rows } = await client.query<{ token: string; domain: string }>(
+    `SELECT token, domain FROM ${vault} WHERE ${where} AND ${isOrphan(declaration, rekey.from)}`,
   );
-  const orphans = rows.map(({ token }) => token);
-  const columns = new Map(declaration.columns.filter(isMasked).map((column) => [column.mask.domain, column]));
-  const pairs = [...columns.values()].flatMap((column) => {
+  const pairs = oneOfEachDomain(declaration.columns.filter(isMasked)).flatMap((column) => {
+    const orphans = rows.filter(({ domain }) => domain === column.mask.domain).map(({ token }) => token);
     const current = retokener(keyset, column, rekey)(orphans);
     return orphans.flatMap((token, i) => (current[i] === undefined ? [] : [[token, current[i]] as const]));
   });
@@ -35,8 +34,8 @@ export async function moveOrphans(
   const { rows: counts } = await client.query<{ moved: number }>(
     `WITH pair AS (SELECT * FROM unnest($1::text[], $2::text[]) AS pair (old, current)),
           kept AS (
-            INSERT INTO ${vault} (token, key_id, sealed)
-            SELECT current, key_id, sealed FROM pair JOIN ${vault} ON token = old ORDER BY current
+            INSERT INTO ${vault} (token, domain, key_id, sealed)
+            SELECT current, domain, key_id, sealed FROM pair JOIN ${vault} ON token = old ORDER BY current
             ON CONFLICT (token) DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed),
           moved AS (DELETE FROM ${vault} WHERE token IN (SELECT old FROM pair) RETURNING 1)
      UPDATE ${rekeysTable(declaration)} SET resealed = resealed + (SELECT count(*) FROM moved) WHERE id = ${rekey.id}

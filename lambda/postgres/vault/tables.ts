@@ -28,7 +28,7 @@ export async function bringUpVault(
   const tables = [
     {
       table: vaultTable(declaration),
-      columns: [`token character varying(${MAX_TOKEN_LENGTH})`, 'key_id uuid', 'sealed bytea'],
+      columns: [`token character varying(${MAX_TOKEN_LENGTH})`, 'domain text', 'key_id uuid', 'sealed bytea'],
       primaryKey: 'token',
     },
     {

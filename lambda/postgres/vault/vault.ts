@@ -17,14 +17,14 @@ import { vaultKeysTable, vaultTable } from './tables.ts';
 function vaultStatement(declaration: TableDeclaration): string {
   return `
     WITH added AS (
-      INSERT INTO ${vaultTable(declaration)} (token, key_id, sealed)
-      SELECT value.token, $3::uuid, value.sealed
-      FROM (SELECT unnest($1::text[]) AS token, unnest($2::bytea[]) AS sealed) AS value
+      INSERT INTO ${vaultTable(declaration)} (token, domain, key_id, sealed)
+      SELECT value.token, value.domain, $4::uuid, value.sealed
+      FROM (SELECT unnest($1::text[]) AS token, unnest($2::text[]) AS domain, unnest($3::bytea[]) AS sealed) AS value
       ORDER BY value.token COLLATE "C"
       ON CONFLICT DO NOTHING
       RETURNING 1)
     INSERT INTO ${vaultKeysTable(declaration)} (id, recipient, sealed_key, made)
-    SELECT $3::uuid, $4, $5::bytea, current_date WHERE EXISTS (SELECT FROM added)`;
+    SELECT $4::uuid, $5, $6::bytea, current_date WHERE EXISTS (SELECT FROM added)`;
 }
 
 /** @param tokens which of the sealed values @default all @returns what puts them there, nothing for none */
@@ -41,8 +41,12 @@ export function vaultInsert(declaration: TableDeclaration): VaultInsert {
         entries.map(([token]) => token),
       ),
       binaryArray(
+        OID.text,
+        entries.map(([, { domain }]) => domain),
+      ),
+      binaryArray(
         OID.bytea,
-        entries.map(([, bytes]) => bytes),
+        entries.map(([, { sealed: bytes }]) => bytes),
       ),
       randomUUID(),
       sealed.recipient,

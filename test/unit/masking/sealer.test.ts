@@ -45,7 +45,11 @@ function add(sealing: Sealing, index: number, values: readonly (Uint8Array | nul
 
 function open({ sealed }: Sealing, column: MaskedTextColumn | AddressColumn): Map<string, string> {
   const key = openContentKey(keys.privateKey, sealed.sealedKey!)!;
-  const values = openValues(key, column, [...sealed.values.values()]);
+  const values = openValues(
+    key,
+    column,
+    [...sealed.values.values()].map((value) => value.sealed),
+  );
   return new Map([...sealed.values.keys()].map((token, i) => [token, hex(values[i]!)]));
 }
 
@@ -81,7 +85,9 @@ describe('one pass over a batch', () => {
     );
     expect(hex(contentKeys[0]!)).not.toBe(hex(contentKeys[1]!));
     expect(contentKeys[2]).toBeUndefined();
-    const sealed = passes.slice(0, 2).map((pass) => [...pass.sealed.values.values()].map(hex));
+    const sealed = passes
+      .slice(0, 2)
+      .map((pass) => [...pass.sealed.values.values()].map((value) => hex(value.sealed)));
     expect(sealed[0]).not.toEqual(sealed[1]);
   });
 
