@@ -73,6 +73,19 @@ describe('an act', () => {
     );
     expect(await verify()).toMatchObject({ exitCode: 0, verdict: { ok: true, count: 12 } });
   });
+
+  it('makes one chain also where sessions have another isolation, or only read, by default', async () => {
+    const url = new URL(database.url);
+    url.searchParams.set(
+      'options',
+      '-c default_transaction_isolation=serializable -c default_transaction_read_only=on',
+    );
+    const login = { kind: 'url', url: url.href } as const;
+    const rows = await Promise.all(Array.from({ length: 12 }, () => append({ ...database, login })));
+
+    expect(new Set(rows.map(({ number }) => number)).size).toBe(12);
+    expect(await verify()).toMatchObject({ exitCode: 0, verdict: { ok: true, count: 12 } });
+  });
 });
 
 it('an act is said not to be written where the last number was taken', async () => {
@@ -107,6 +120,21 @@ it.each([
     );
   } finally {
     await database.client.query(drop);
+  }
+});
+
+it('an act is not begun where the trail is partitioned, because a partition may swallow it', async () => {
+  await database.client.query(
+    `ALTER TABLE pii_audit RENAME TO set_aside;
+     CREATE TABLE pii_audit (LIKE set_aside) PARTITION BY RANGE (number);
+     CREATE TABLE pii_audit_rows PARTITION OF pii_audit DEFAULT`,
+  );
+  try {
+    await expect(append(database)).rejects.toThrow(
+      'expected a table that keeps what is written to it, got a relation that is no table',
+    );
+  } finally {
+    await database.client.query('DROP TABLE pii_audit; ALTER TABLE set_aside RENAME TO pii_audit');
   }
 });
 

@@ -211,8 +211,24 @@ describe('a promotion back to the key before', () => {
   });
 });
 
+it('a promotion of the primary key says where a function has written since what can never join', async () => {
+  const options = { masking: 'irreversible' } as const;
+  await environment(FIRST, options).invoke(records(3));
+  const { keys, text } = createCommands(ADDED);
+  await keys(['promote', 'k2']);
+  const cached = text();
+  await keys(['promote', 'k1']);
+  await environment(cached, options).invoke(records(3));
+
+  const { exitCode, stdout, stderr } = await keys(['promote', 'k1']);
+
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+  expect(stderr).toContain('key "k1": expected one that is layered over key "k2"');
+  expect(await trail()).toHaveLength(2);
+});
+
 describe('a promotion that fails', () => {
-  it('makes no alias where the trail cannot be written', async () => {
+  it('leaves the keyset as it is where the trail cannot be written', async () => {
     await environment(FIRST).invoke(records(3));
     const { keys, text } = createCommands(ADDED);
     await database.client.query('ALTER TABLE pii_audit RENAME TO gone');
@@ -223,7 +239,8 @@ describe('a promotion that fails', () => {
     }
 
     expect(text()).toBe(ADDED);
-    expect(await aliases()).toEqual([]);
+    await environment(FIRST).invoke(records(3));
+    expect(await rowsOfValues()).toEqual([{ rows: 2 }, { rows: 2 }, { rows: 2 }]);
   });
 
   it('among its aliases takes none away and leaves the keyset as it is', async () => {
@@ -243,6 +260,6 @@ describe('a promotion that fails', () => {
 
     expect({ text: text(), aliases: await aliases() }).toEqual(before);
     expect(parseKeyset(text()).primary).toBe('k2');
-    expect((await trail()).map(({ kids }) => kids)).toEqual([['k2'], ['k1']]);
+    expect((await trail()).map(({ kids }) => kids)).toEqual([['k2']]);
   });
 });

@@ -184,6 +184,15 @@ describe('a keyset in a file', () => {
     expect(readdirSync(directory)).toEqual(['keyset.json']);
   });
 
+  it('is changed over the lock of a process that was killed and had our number', async () => {
+    symlinkSync(String(process.pid), `${file}.lock`);
+
+    await findKeyset({ keyset: file }).write(OTHER, KEYSET_JSON);
+
+    expect(readFileSync(file, 'utf8')).toBe(OTHER);
+    expect(readdirSync(directory)).toEqual(['keyset.json']);
+  });
+
   it('takes one of many changes that begin at once', async () => {
     const texts = Array.from({ length: 6 }, (_, i) =>
       JSON.stringify({ primary: 'k1', k1: String.fromCharCode(97 + i).repeat(43) }),

@@ -158,6 +158,25 @@ describe('vizard recover', () => {
     expect((await recover([...three, '--limit', '3'])).exitCode).toBe(0);
   });
 
+  it('opens a hundred at most where nobody raises the limit', async () => {
+    const many = Array.from({ length: 101 }, () => 'x');
+
+    const result = await recover(many);
+
+    await expectNothingShown(database, result);
+    expect(result.stderr).toContain('expected at most 100 tokens, got more; nothing was opened');
+    expect(await recover(many.slice(1))).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(await trail(database)).toMatchObject([{ count: '100' }]);
+  });
+
+  it('gives each step of a query a minute', async () => {
+    const query = `SELECT 'x' AS t WHERE current_setting('statement_timeout') = '1min'`;
+
+    const { stdout } = await recover(['--query', query, '--column', 't', '--dry-run']);
+
+    expect(stdout).toContain('would ask for 1 token\n');
+  });
+
   it('says with --dry-run what it would ask for, opens nothing and needs no key', async () => {
     const { ip } = await store();
     const { device } = await store({}, { masking: 'irreversible', primary: 'k2' });

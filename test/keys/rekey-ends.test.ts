@@ -220,6 +220,39 @@ describe('a rekey is refused, and changes nothing', () => {
     expect(await database.rows('SELECT * FROM pii_audit')).toEqual([]);
   });
 
+  it.each([
+    ['another new key', { k2: 'd'.repeat(43) }, '(wrong_key)'],
+    ['other layers', { 'k2.over': 'k3', 'k3.over': 'k1' }, '(wrong_layers)'],
+  ])('with %s than functions have written with', async (_name, changes, code) => {
+    for (const key of ['k1', 'k2'] as const)
+      await table.writer(key, 'irreversible').invoke(table.truth.records(10));
+    const keyset = JSON.stringify({ ...JSON.parse(KEYSET_TEXTS.k2), ...changes });
+    const cli = createCli();
+
+    const { exitCode, stdout, stderr } = await cli.run(rekeyArguments(cli, database, keyset));
+
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toContain(code);
+    expect(await tokensByKey(database)).toEqual({ 'h1~k1': 20, 'h1~k2': 20 });
+    expect(await database.rows('SELECT * FROM pii_audit')).toEqual([]);
+  });
+
+  it('where the trail cannot be written: nothing is entered of it either', async () => {
+    await table.writer('k1', 'irreversible').invoke(table.truth.records(10));
+    const proofs = await database.rows('SELECT * FROM user_logins_keys');
+    await database.rows('ALTER TABLE pii_audit RENAME TO set_aside');
+    const cli = createCli();
+
+    const { exitCode, stdout, stderr } = await cli.run(rekeyArguments(cli, database));
+
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toContain('the audit trail pii_audit cannot be written (42P01)');
+    expect(await tokensByKey(database)).toEqual({ 'h1~k1': 20 });
+    expect(await database.rows('SELECT * FROM user_logins_keys')).toEqual(proofs);
+    for (const table of ['user_logins_rekeys', 'user_logins_aliases'])
+      expect(await database.rows(`SELECT * FROM ${table}`)).toEqual([]);
+  });
+
   it('where another one is under way, which keeps erasures away as well', async () => {
     await table.writer('k1').invoke(table.truth.records(4_000));
     const cli = createCli();

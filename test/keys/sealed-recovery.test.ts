@@ -1,13 +1,14 @@
+import { constants, generateKeyPairSync, publicEncrypt } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { parseAddress } from '../../lambda/events/address.ts';
 import { isMasked, type TableDeclaration } from '../../lambda/events/declaration.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { cellAt } from '../../lambda/masking/cells.ts';
 import { KMS_KEY_ARN, useKmsServer } from '../support/kms-server.ts';
-import { loginEvent, record } from '../support/records.ts';
+import { KEYSET_JSON, loginEvent, record } from '../support/records.ts';
 import { REASON } from '../support/recovery.ts';
 import { createKeyPair } from '../support/recovery-key.ts';
-import { DEVICE, IP, reasons, useSealedRecovery } from '../support/sealed-recovery.ts';
+import { DEVICE, IP, LAYERED, reasons, useSealedRecovery } from '../support/sealed-recovery.ts';
 
 const { database, createFunction, keys, store, recover } = useSealedRecovery();
 const kms = useKmsServer();
@@ -73,6 +74,18 @@ describe('a token whose value is sealed', () => {
     }
   });
 
+  it('is not opened by a key of another kind, which is said', async () => {
+    const { ip } = await store();
+    const { privateKey } = generateKeyPairSync('x25519');
+
+    const result = await recover([ip], { privateKeys: [{ ...keys, privateKey }] });
+
+    expect(result).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(result.stderr).toMatch(
+      /^vizard: private key [^\n]+ expected an RSA key of at least 3072 bits, got a key for x25519[^\n]+\n$/,
+    );
+  });
+
   it('stays closed without its private key, and says which one that is', async () => {
     const { ip } = await store();
     const sealed = `token 1: is sealed: name the private key of this fingerprint with --private-key or --recovery-kms-key (${keys.recoveryKey.fingerprint})`;
@@ -84,6 +97,22 @@ describe('a token whose value is sealed', () => {
       expect(reasons(result)).toEqual([sealed]);
     }
   });
+});
+
+it('a token of a key that the keyset lacks is reported, and the rest is opened', async () => {
+  const first = await store();
+  const second = await store({ ip: '203.0.113.78' }, keys, LAYERED);
+  const { k1 } = JSON.parse(KEYSET_JSON) as Record<string, string>;
+
+  const result = await recover([second.ip, first.ip], {
+    privateKeys: [keys],
+    keyset: JSON.stringify({ primary: 'k1', k1 }),
+  });
+
+  expect(result).toMatchObject({ exitCode: 1, stdout: `${first.ip}\t${IP}\n` });
+  expect(reasons(result)).toEqual([
+    'token 1: was made with a key that is not in the keyset: nobody recovers it without that key (k2)',
+  ]);
 });
 
 describe('with a key of AWS KMS', () => {
@@ -112,6 +141,22 @@ describe('with a key of AWS KMS', () => {
 
     expect(result).toMatchObject({ exitCode: 1, stdout: '' });
     expect(result.stderr).toContain(keys.recoveryKey.fingerprint);
+  });
+
+  it('what was sealed to it and is no content key closes its own value, and no other', async () => {
+    kms.keys.set(KMS_KEY_ARN, keys.privateKey);
+    const forged = await store();
+    const short = publicEncrypt(
+      { key: keys.publicPem, oaepHash: 'sha256', padding: constants.RSA_PKCS1_OAEP_PADDING },
+      Buffer.alloc(16),
+    );
+    await database.client.query('UPDATE user_logins_vault_keys SET sealed_key = $1', [short]);
+    const { ip } = await store({ ip: '203.0.113.78' });
+
+    const result = await withKms([forged.ip, ip]);
+
+    expect(result).toMatchObject({ exitCode: 1, stdout: `${ip}\t203.0.113.78\n` });
+    expect(reasons(result)).toHaveLength(1);
   });
 
   it.each([

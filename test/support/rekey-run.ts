@@ -38,5 +38,8 @@ export function around(
   Object.assign(client, { query: other });
 }
 
+/** The count before the first row is rewritten. */
+export const FIRST_CENSUS = /^INSERT INTO user_logins_rekey_groups.*'before'/s;
+
 /** The count after the last row was rewritten. */
 export const SECOND_CENSUS = /^INSERT INTO user_logins_rekey_groups.*'after'/s;

@@ -45,7 +45,7 @@ export interface Change {
   readonly question?: string;
   /** Beside what every change says, for --json. */
   readonly details?: Readonly<Record<string, unknown>>;
-  /** Is done when the act stands in the trail, before the keyset changes. */
+  /** May take long; is done before the act stands in the trail, whose time is the one at which the keyset changes. */
   prepare?(): Promise<void>;
   /** Is done when the keyset has changed. */
   complete?(): Promise<void>;
@@ -63,7 +63,7 @@ const LOCK_PATIENCE = 2_000;
 export type Plan = (situation: Situation) => Promise<Change | Unchanged>;
 
 /**
- * Changes the keyset: plan, question, audit, write, and a look at what was written. Nothing is changed where somebody
+ * Changes the keyset: plan, question, preparation, audit, write, and a look at what was written. Nothing is changed where somebody
  * else changes it at the same time, or where the audit trail can't be written.
  *
  * @returns the exit code
@@ -92,8 +92,8 @@ export async function changeKeyset(
       }
     }
     const asked = { action, columns: [], kids: [change.kid], count: 0, tokens: [] };
+    await change.prepare?.();
     const audit = await passGate(client, person, asked, async (row) => {
-      await change.prepare?.();
       await replace(situation, change.text);
       return row;
     });

@@ -91,10 +91,11 @@ async function run(url: string, job: Job): Promise<Report> {
       requireRotation(keyset, options);
       start ??= await begin(client, keyset, job, progress);
       if (options.dryRun) return undefined;
-      const { declaration, count } = start;
+      const { declaration, count, begun } = start;
       return rewrite(client, declaration, keyset, {
         rotation: { from, to },
         rows: count.rows,
+        ...(begun !== undefined && { begun }),
         batchSize: options.batchSize,
         ...(options.now && { settling: 0 }),
         signal: stop.signal,
@@ -116,6 +117,8 @@ async function run(url: string, job: Job): Promise<Report> {
 interface Start {
   readonly declaration: TableDeclaration;
   readonly count: RowsOfKey;
+  /** By the server's clock, in ISO 8601. */
+  readonly begun?: string;
 }
 
 /** Looks whether it can be done, and enters it in the audit trail. @throws VizardError where it can't */
@@ -142,9 +145,9 @@ async function begin(
   const written = [proveKey(keyset, to), ...(count.irreversible > 0 ? [proveLayers(keyset, to)] : [])];
   const columns = declaration.columns.filter(isMasked).map(({ column }) => column);
   const act = { action: 'rekey', columns, kids: [from, to], count: count.rows, tokens: [] } as const;
-  return passGate(client, person, act, async () => {
+  return passGate(client, person, act, async ({ at }) => {
     await claimKeys(client, declaration, written);
-    return { declaration, count };
+    return { declaration, count, begun: at };
   });
 }
 

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { isMasked, type MaskedColumn, type TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
 import { layersBetween, type Retokener, type Rotation, retokener } from '../../masking/retoken.ts';
+import { analysis } from './analysis.ts';
 import { blocksFor, readRelations, stretches } from './blocks.ts';
 import type { RekeyProgress } from './progress.ts';
 import { aliasesTable } from './tables.ts';
@@ -63,7 +64,7 @@ export async function fillAliases(
   await client.query(`DELETE FROM ${aliases} WHERE ${kidOf('token')} = $1 OR ${kidOf('current')} <> $1`, [
     rotation.to,
   ]);
-  await client.query(`ANALYZE ${aliases}`);
+  await client.query(analysis(aliases));
   return filled;
 }
 

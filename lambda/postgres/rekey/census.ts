@@ -3,7 +3,9 @@ import { DATE_COLUMN, isMasked, type TableDeclaration } from '../../events/decla
 import type { Keyset } from '../../masking/keyset.ts';
 import { retokener } from '../../masking/retoken.ts';
 import { AUDIT_TABLE } from '../audit/table.ts';
+import { holdPartitions } from '../partitions/hold.ts';
 import { countWrongAliases } from './alias-check.ts';
+import { analysis } from './analysis.ts';
 import { isOf, type RekeyUnderWay } from './batch.ts';
 import { aliasesTable, groupsTable } from './tables.ts';
 
@@ -12,7 +14,8 @@ export type Moment = 'before' | 'after';
 
 /**
  * Counts the rows of every token, and of every date, in one snapshot, and keeps that beside the table. On the server's
- * disk: there may be more tokens than fit any memory. One of that moment that was there before is replaced.
+ * disk: there may be more tokens than fit any memory. One of that moment that was there before is replaced. In the caller's
+ * transaction.
  */
 export async function takeCensus(
   client: ClientBase,
@@ -20,6 +23,7 @@ export async function takeCensus(
   moment: Moment,
 ): Promise<void> {
   const groups = groupsTable(declaration);
+  await holdPartitions(client, declaration);
   // Of tokens as they stand there: what they are aliases of is looked up when two are compared, as more may be known then.
   const counts = [...maskedColumns(declaration), DATE_COLUMN].map(
     (column) =>
@@ -27,7 +31,7 @@ export async function takeCensus(
   );
   await client.query(`DELETE FROM ${groups} WHERE moment = $1`, [moment]);
   await client.query(`INSERT INTO ${groups} (moment, kind, value, rows) ${counts.join(' UNION ALL ')}`);
-  await client.query(`ANALYZE ${groups}`);
+  await client.query(analysis(groups));
 }
 
 /** How two censuses compare in one column, tokens of one value taken together. */

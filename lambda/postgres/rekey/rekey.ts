@@ -3,6 +3,7 @@ import type { ClientBase } from 'pg';
 import type { TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
 import type { Rotation } from '../../masking/retoken.ts';
+import { findHolders } from '../keys/token-count.ts';
 import { fillAliases, hasLeftovers, type Pace } from './aliases.ts';
 import { isOf } from './batch.ts';
 import { canRewriteLeft, compareCensuses, type Moment, type Proof, takeCensus } from './census.ts';
@@ -16,6 +17,8 @@ export interface RekeyOptions extends PassesOptions {
   readonly rotation: Rotation;
   /** Rows that have a token of the old key. */
   readonly rows: number;
+  /** When this run began, by the server's clock, in ISO 8601: what has ended since is its own. @default - now */
+  readonly begun?: string;
   /** Milliseconds to wait for functions that still write with the old key. @default ten minutes */
   readonly patience?: number;
   /** Milliseconds since the promotion in which functions may write with the old key. @default six minutes */
@@ -48,9 +51,15 @@ export async function rekey(
   keyset: Keyset,
   options: RekeyOptions,
 ): Promise<RekeyOutcome> {
-  const { rotation, rows } = options;
+  const { rotation, rows, begun } = options;
   const existing = await findRecord<Proof>(client, declaration, rotation);
-  if (existing?.phase === 'done' && rows === 0) return { kind: 'already', ...existing };
+  if (existing?.phase === 'done') {
+    if (begun !== undefined && Date.parse(existing.ended) >= Date.parse(begun))
+      return { ...existing, kind: 'done' };
+    // Aliases and sealed values may have come back: from functions that were late, and from a promotion after them.
+    const holders = rows === 0 ? await findHolders(client, declaration, rotation.from) : [];
+    if (rows === 0 && holders.length === 0) return { ...existing, kind: 'already' };
+  }
   if (existing === undefined || existing.phase === 'done') await openRecord(client, declaration, rotation);
   for (;;) {
     const record = (await findRecord<Proof>(client, declaration, rotation))!;
@@ -202,6 +211,7 @@ async function cleanUp(client: ClientBase, declaration: TableDeclaration, from: 
     deleted = rowCount;
   }
   await client.query(`DELETE FROM ${groupsTable(declaration)}`);
-  // Where the role may: analysts' plans count on it, and the dead rows are read until somebody takes them away.
-  await client.query(`VACUUM (ANALYZE) ${aliases}, ${groupsTable(declaration)}`);
+  // Where the role may, and autovacuum is not at it: analysts' plans count on it, and the dead rows are read until somebody
+  // takes them away.
+  await client.query(`VACUUM (ANALYZE, SKIP_LOCKED) ${aliases}, ${groupsTable(declaration)}`);
 }

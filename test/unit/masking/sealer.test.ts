@@ -91,6 +91,16 @@ describe('one pass over a batch', () => {
     expect(sealed[0]).not.toEqual(sealed[1]);
   });
 
+  it('has destroyed its content key when it has ended', () => {
+    const sealing = createSealer(declaration, 'irreversible', keys.recoveryKey, createSealerMemory()).begin();
+    add(sealing, 0, [a]);
+    sealing.end();
+    const [late] = add(sealing, 0, [b]);
+
+    const key = openContentKey(keys.privateKey, sealing.sealed.sealedKey!)!;
+    expect(openValues(key, text, [sealing.sealed.values.get(late!)!.sealed])).toEqual([undefined]);
+  });
+
   it('seals nothing that is known to be in the vault', () => {
     const memory = createSealerMemory();
     const sealer = createSealer(declaration, 'irreversible', keys.recoveryKey, memory);

@@ -128,6 +128,15 @@ describe('a chain', () => {
     expect(verdictOf(rows).faults).toEqual([{ number: 4, fault: 'unlinked' }]);
   });
 
+  it('shows a beginning that was replaced by a row which goes on from another chain', () => {
+    const [, second] = chain(2);
+    const replaced = { ...second!, number: 1 };
+
+    expect(verdictOf([{ ...replaced, hash: chainHash(replaced) }]).faults).toEqual([
+      { number: 1, fault: 'unlinked' },
+    ]);
+  });
+
   it.each<[string, number, number, unknown]>([
     ['first', 0, 1, { number: 1, fault: 'missing', rows: 1 }],
     ['third', 2, 1, { number: 3, fault: 'missing', rows: 1 }],
