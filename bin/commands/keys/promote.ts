@@ -1,8 +1,6 @@
 import { VizardError } from '../../../lambda/errors.ts';
-import { proveLayers } from '../../../lambda/masking/key-proof.ts';
 import { type Keyset, parseKeyset } from '../../../lambda/masking/keyset.ts';
 import { layersBetween } from '../../../lambda/masking/retoken.ts';
-import { checkKeys } from '../../../lambda/postgres/keys/check.ts';
 import { fillAliases } from '../../../lambda/postgres/rekey/aliases.ts';
 import { requireRekeyTables } from '../../../lambda/postgres/rekey/tables.ts';
 import { MAX_SECRET_AGE } from '../../../lambda/secret-age.ts';
@@ -28,7 +26,6 @@ export async function promote(name: string, options: PromoteOptions): Promise<nu
     const isNew = !wasPrimary(keyset, kid, writtenKids(proofs));
     const promoted = promoteKey(text, { kid, over: isNew ? topLayer(keyset) : undefined });
     const next = parseKeyset(promoted);
-    await checkKeys(client, declaration, [proveLayers(next, kid)]);
     await requireLayers(situation, next);
     const { over } = next.facts(kid);
     return {

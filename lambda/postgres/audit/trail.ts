@@ -19,9 +19,9 @@ export async function latestAudit(client: ClientBase, limit: number): Promise<Tr
   return rows.map(parse);
 }
 
-/** All rows in their order, as they are at one moment. In a transaction of its own, which may take long and holds nobody up. */
+/** All rows in their order, as they are at one moment: a cursor has one snapshot. In a transaction of its own, which may take long and holds nobody up. */
 export async function* allAudit(client: ClientBase): AsyncGenerator<TrailRow[]> {
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  await client.query('BEGIN READ ONLY');
   try {
     await client.query(`DECLARE trail NO SCROLL CURSOR FOR ${ROWS} ORDER BY number, hash`);
     for (;;) {
