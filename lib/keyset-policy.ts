@@ -30,7 +30,7 @@ export class KeysetPolicy extends ManagedPolicy {
       new PolicyStatement({
         actions: [
           'secretsmanager:GetSecretValue',
-          ...(replacesKeyset ? ['secretsmanager:PutSecretValue', 'secretsmanager:DescribeSecret'] : []),
+          ...(replacesKeyset ? ['secretsmanager:PutSecretValue'] : []),
         ],
         resources: [keyset.secretArn],
       }),

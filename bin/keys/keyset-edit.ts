@@ -53,10 +53,22 @@ function edit(
   return edited;
 }
 
-/** The first k<N> after all that were ever used. @param used names, of which others than k<N> do not count */
+/** The highest N for which k<N> is a name. */
+const LAST_NUMBER = 9_999_999;
+
+/**
+ * The first k<N> after all that were ever used.
+ *
+ * @param used names, of which others than k<N> do not count
+ * @throws VizardError where there is none after them
+ */
 export function nextKid(used: Iterable<string>): string {
   const numbers = [...used].map((kid) => Number(/^k(\d{1,7})$/.exec(kid)?.[1] ?? 0));
-  return `k${Math.max(0, ...numbers) + 1}`;
+  const last = Math.max(0, ...numbers);
+  if (last < LAST_NUMBER) return `k${last + 1}`;
+  throw new VizardError(
+    `name of the new key: expected room for a k<number> after all that were used, got k${LAST_NUMBER}, the last there is; name the key: vizard keys add <kid>`,
+  );
 }
 
 /** `new` keys have never made a token, `old` ones have, and may have some in the table. */

@@ -1,4 +1,5 @@
-import { text } from 'node:stream/consumers';
+import { isUtf8 } from 'node:buffer';
+import { buffer } from 'node:stream/consumers';
 import { Option } from 'commander';
 import { VizardError } from '../../lambda/errors.ts';
 import {
@@ -70,7 +71,7 @@ export async function readValues(
     throw new VizardError('expected one value from standard input, got - twice; give the other one as it is');
   const values: KnownValue[] = [];
   for (const { source, given } of named) {
-    const value = given === '-' ? (await text(process.stdin)).replace(/\r?\n$/, '') : given;
+    const value = given === '-' ? oneLine(await buffer(process.stdin), source) : given;
     forbidInReason(value, reason, source);
     values.push({ source, value: parse(columnsOf(declaration, source)[0]!, value, source) });
   }
@@ -131,6 +132,23 @@ function isPersonal(column: Column): column is MaskedColumn {
 
 function optionName(source: string): string {
   return source.replace(/[._]/g, '-');
+}
+
+/**
+ * What would be sought in vain, and found nowhere, is refused.
+ *
+ * @returns the line without its end
+ * @throws VizardError for bytes that are no text, and for several lines
+ */
+function oneLine(input: Buffer, source: string): string {
+  const refused = (got: string, advice: string) =>
+    new VizardError(
+      `--${optionName(source)}: expected one line of UTF-8 on standard input, got ${got}; ${advice}`,
+    );
+  if (!isUtf8(input)) throw refused('bytes that are none', 'convert it to UTF-8');
+  const line = input.toString().replace(/\r?\n$/, '');
+  if (/[\r\n]/.test(line)) throw refused('more than one line', 'ask for each value by itself');
+  return line;
 }
 
 function parse(column: MaskedColumn, value: string, source: string): Uint8Array {

@@ -180,7 +180,6 @@ describe.each(MODE_NAMES)('with database=%s', (mode) => {
   it('whoever keeps the keys may replace the keyset as well, and logs in as another', () => {
     expect(managedPermissions(stack, 'CustodianPolicy')).toEqual(
       [
-        'Allow secretsmanager:DescribeSecret KeysetSecret',
         'Allow secretsmanager:GetSecretValue KeysetSecret',
         'Allow secretsmanager:PutSecretValue KeysetSecret',
         `Allow kms:Decrypt Key.Arn${throughSecretsManager(mode)}`,

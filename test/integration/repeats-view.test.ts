@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { TableDeclaration } from '../../lambda/events/declaration.ts';
-import { loginEvents } from '../../lambda/events/login-event.ts';
+import { loginEvents, loginEventsWith } from '../../lambda/events/login-event.ts';
 import { runMigration } from '../../lambda/migration.ts';
 import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useDatabase } from '../support/database.ts';
+import { takeBackToFirstView } from '../support/first-view.ts';
 import { memoryLog } from '../support/log.ts';
 import { TODAY } from '../support/partitions.ts';
 import { uniqueRoles } from '../support/roles.ts';
@@ -114,6 +115,63 @@ describe('the view of repeats', () => {
     await database.client.query(
       `DROP OWNED BY ${owner}, ${administrator} CASCADE; DROP ROLE ${owner}, ${administrator}`,
     );
+  });
+});
+
+describe('the view of repeats of the first versions, which put no mark on it', () => {
+  const LEFT = `left view ${VIEW} as somebody changed it; to have ours, drop it and run the migration again`;
+  /** What the migration says of it. */
+  const warnings = async (declaration: TableDeclaration) => {
+    const { log, lines } = memoryLog();
+    await runMigration(declaration, { login: database.login }, log);
+    return lines.filter(({ level }) => level === 'warn').map(({ message }) => message);
+  };
+
+  beforeEach(() => takeBackToFirstView(database.client));
+
+  it.each([
+    ['', loginEvents],
+    [', also when a network is added to the table', loginEventsWith({ ipNetwork: true })],
+  ])('is brought up to this version%s, and nothing is said of it', async (_when, declaration) => {
+    expect(await warnings(declaration)).toEqual([]);
+
+    expect(await definition()).toContain('user_logins_aliases');
+    expect(await viewRow()).toMatchObject({ comment: expect.stringMatching(/^Made by Vizard/) });
+  });
+
+  it('reads all partitions when the table becomes partitioned', async () => {
+    await migrate(database.client, loginEvents, { partitions: { today: TODAY } });
+
+    expect(await definition()).toMatch(/FROM user_logins\b(?!_)/);
+  });
+
+  it.each([
+    ['somebody has changed it', change],
+    [
+      'somebody went back to it from a later version',
+      async () => {
+        const first = await definition();
+        await database.client.query(`DROP VIEW ${VIEW}`);
+        await migrate(database.client, loginEvents);
+        await database.client.query(`CREATE OR REPLACE VIEW ${VIEW} AS ${first}`);
+      },
+    ],
+    [
+      'they could not have made it of this table',
+      async () => {
+        await database.client.query(
+          `DROP VIEW ${VIEW}; ALTER TABLE user_logins ALTER masked_ip TYPE text COLLATE "C", ALTER masked_device_id TYPE text COLLATE "POSIX";
+           CREATE VIEW ${VIEW} AS SELECT 1 AS mine`,
+        );
+      },
+    ],
+  ])('stays where %s, which is said', async (_where, happen) => {
+    await happen();
+    const [before, theirs] = [await viewRow(), await definition()];
+
+    expect(await warnings(loginEvents)).toEqual([LEFT]);
+
+    expect([await viewRow(), await definition()]).toEqual([before, theirs]);
   });
 });
 

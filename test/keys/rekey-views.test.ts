@@ -23,24 +23,32 @@ beforeEach(async () => {
 });
 
 describe('views of an installation of an earlier version', () => {
-  it('count a value under two keys as one, for whoever might read them before', async () => {
-    const { client } = database;
-    await migrate(client, loginEvents);
-    await takeBackToFirstView(client);
-    await client.query('GRANT SELECT ON user_login_repeats TO PUBLIC');
-    const truth = new Truth();
-    await write('k1', truth);
+  it.each([
+    ['put no mark on its view', false],
+    ['put a mark on its view', true],
+  ])(
+    'that %s count a value under two keys as one, for whoever might read them before',
+    async (_name, marked) => {
+      const { client } = database;
+      await migrate(client, loginEvents);
+      await takeBackToFirstView(client, { marked });
+      await client.query('GRANT SELECT ON user_login_repeats TO PUBLIC');
+      const truth = new Truth();
+      await write('k1', truth);
 
-    await migrate(client, loginEvents);
-    await fillAliases(client, loginEvents, KEYSETS.k2, ROTATION, SILENT);
-    await write('k2', truth);
+      await migrate(client, loginEvents);
+      await fillAliases(client, loginEvents, KEYSETS.k2, ROTATION, SILENT);
+      await write('k2', truth);
 
-    expect(await repeatsOf(database)).toEqual(truth.repeats());
-    await truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
-    expect(
-      await database.rows(`SELECT has_table_privilege('public', 'user_login_repeats', 'SELECT') AS granted`),
-    ).toEqual([{ granted: true }]);
-  });
+      expect(await repeatsOf(database)).toEqual(truth.repeats());
+      await truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
+      expect(
+        await database.rows(
+          `SELECT has_table_privilege('public', 'user_login_repeats', 'SELECT') AS granted`,
+        ),
+      ).toEqual([{ granted: true }]);
+    },
+  );
 });
 
 describe('the view of current tokens', () => {

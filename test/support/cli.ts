@@ -25,7 +25,7 @@ export interface RunningCli {
 
 export interface CliOptions {
   /** For standard input. */
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
 }
 

@@ -1,6 +1,6 @@
 import type { DatabaseClient } from '../../lambda/postgres/connection.ts';
 
-/** As the first version of the migration made it. */
+/** As the first versions of the migration made it. */
 const FIRST_VIEW = `
   CREATE VIEW user_login_repeats AS
   SELECT kind, masked_value, count(*) AS logins, count(DISTINCT subject) AS distinct_users,
@@ -12,11 +12,20 @@ const FIRST_VIEW = `
 const MARK = `'Made by Vizard, and not changed where this is its definition: '
   || encode(sha256(convert_to(pg_get_viewdef('user_login_repeats'::regclass), 'UTF8')), 'hex')`;
 
-/** Makes a schema that was migrated as one of the first version is, as whoever the session is. */
-export async function takeBackToFirstView(client: DatabaseClient): Promise<void> {
+export interface FirstViewOptions {
+  /** As the later ones of them left it, which put a mark on it. @default false */
+  readonly marked?: boolean;
+}
+
+/** Makes a schema that was migrated as one of the first versions is, as whoever the session is. */
+export async function takeBackToFirstView(
+  client: DatabaseClient,
+  { marked = false }: FirstViewOptions = {},
+): Promise<void> {
   await client.query('DROP VIEW user_login_repeats, user_logins_current');
   await client.query('DROP TABLE user_logins_aliases, user_logins_rekeys, user_logins_rekey_groups');
   await client.query(FIRST_VIEW);
+  if (!marked) return;
   const { rows } = await client.query<{ mark: string }>(`SELECT quote_literal(${MARK}) AS mark`);
   await client.query(`COMMENT ON VIEW user_login_repeats IS ${rows[0]!.mark}`);
 }

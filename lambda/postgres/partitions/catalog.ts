@@ -30,10 +30,14 @@ export async function requirePlainTable(client: ClientBase, declaration: TableDe
 
 const BY_DATE = `RANGE (${DATE_COLUMN})`;
 
-/** @returns undefined for a plain table, or where there is none */
+/**
+ * Without the quotes that quote_all_identifiers puts around names.
+ *
+ * @returns undefined for a plain table, or where there is none
+ */
 async function partitionKey(client: ClientBase, { table }: TableDeclaration): Promise<string | undefined> {
   const { rows } = await client.query<{ key: string | null }>(
-    'SELECT pg_get_partkeydef(oid) AS key FROM pg_class WHERE oid = to_regclass($1)',
+    `SELECT replace(pg_get_partkeydef(oid), '"', '') AS key FROM pg_class WHERE oid = to_regclass($1)`,
     [table],
   );
   return rows[0]?.key ?? undefined;

@@ -44,6 +44,8 @@ export async function changeSchema<T>(
       await run(`SELECT pg_advisory_xact_lock(hashtext('vizard migration'))`);
       // Not before that lock, whose holder may build an index for minutes and keeps nobody else waiting.
       await client.query(`SET LOCAL lock_timeout = ${lockWait}`);
+      // Names are compared as the server writes them, and our marks on views are made of that.
+      await client.query('SET LOCAL quote_all_identifiers = off');
       const schema = await findSchema(client, declaration);
       await client.query(`SET LOCAL search_path = ${schema}`);
       const result = await change(run, schema);

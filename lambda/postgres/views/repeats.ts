@@ -44,5 +44,26 @@ async function repeatsView(client: ClientBase, declaration: TableDeclaration): P
     WHERE masked_value IS NOT NULL
     GROUP BY kind, masked_value
     HAVING count(*) > 1`;
-  return { view, query };
+  return { view, query, unmarked: unmarkedQuery(declaration) };
+}
+
+/**
+ * As the first versions made the view, which put no mark on it: before there were aliases, and networks of addresses. Never
+ * to be changed.
+ */
+function unmarkedQuery({ table, columns, repeats }: TableDeclaration): string {
+  const occurrences = columns
+    .filter(isMasked)
+    .filter(({ mask }) => mask.policy !== 'network')
+    .map(
+      ({ column, mask }) =>
+        `SELECT '${mask.domain}' AS kind, ${column} AS masked_value, ${repeats.subject} AS subject, ${DATE_COLUMN} FROM ${table}`,
+    );
+  return `
+    SELECT kind, masked_value, count(*) AS ${repeats.count}, count(DISTINCT subject) AS ${repeats.subjects},
+           min(${DATE_COLUMN}) AS first_date, max(${DATE_COLUMN}) AS last_date
+    FROM (${occurrences.join(' UNION ALL ')}) AS occurrence
+    WHERE masked_value IS NOT NULL
+    GROUP BY kind, masked_value
+    HAVING count(*) > 1`;
 }

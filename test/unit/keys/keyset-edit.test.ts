@@ -10,6 +10,7 @@ import {
   statusOf,
   topLayer,
 } from '../../../bin/keys/keyset-edit.ts';
+import { VizardError } from '../../../lambda/errors.ts';
 import { parseKeyset } from '../../../lambda/masking/keyset.ts';
 
 const M1 = 'CANARY-ONE'.padEnd(43, '1');
@@ -107,8 +108,17 @@ describe('the name of the next key', () => {
     [['main', 'k'], 'k1'],
     // Shredded ones count: the table knows them.
     [['k3', 'k1', 'k7'], 'k8'],
+    [['k1', 'k9999998'], 'k9999999'],
   ])('after %s is %s', (used, expected) => {
     expect(nextKid(used)).toBe(expected);
+  });
+
+  it.each([[['k9999999']], [['k1', 'k9999999', 'k2']]])('after %s has to be given, in one line', (used) => {
+    expect(() => nextKid(used)).toThrow(
+      new VizardError(
+        'name of the new key: expected room for a k<number> after all that were used, got k9999999, the last there is; name the key: vizard keys add <kid>',
+      ),
+    );
   });
 });
 
