@@ -50,15 +50,18 @@ export async function findDatabase({ databaseUrl, dataDir }: DatabaseOptions): P
 /**
  * Runs work on a connection to the database that the options name.
  *
+ * @param prepare is done first, before anything is set for the session
  * @throws VizardError with the code of what the database answered, never its message, which may quote a row
  */
 export async function withDatabase<T>(
   options: DatabaseOptions,
   work: (client: DatabaseClient) => Promise<T>,
+  prepare: (client: DatabaseClient) => Promise<void> = async () => {},
 ): Promise<T> {
   const database = await findDatabase(options);
   try {
     return await withClient({ kind: 'url', url: database.url }, async (client) => {
+      await prepare(client);
       await client.query(ALL_ROWS);
       return work(client);
     });

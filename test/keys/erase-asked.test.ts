@@ -1,11 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { eraseRows } from '../../bin/commands/erase/erase-rows.ts';
 import { seek, soughtUnder } from '../../bin/keys/known-person.ts';
 import { parseAddress } from '../../lambda/events/address.ts';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
+import { lockRekeys } from '../../lambda/postgres/rekey/lock.ts';
 import { useCli } from '../support/cli.ts';
 import { useDatabase } from '../support/database.ts';
 import { keyset, useFunctions } from '../support/function.ts';
@@ -20,6 +19,7 @@ import {
   trail,
   usersOf,
 } from '../support/recovery.ts';
+import { useTerminal } from '../support/terminal.ts';
 
 const database = useDatabase();
 const createCli = useCli();
@@ -99,19 +99,41 @@ describe('what is kept of a token beside the table', () => {
     }
   });
 
+  it('goes where the sealed value is under the token of a third key', async () => {
+    await database.client.query('CREATE TABLE user_logins_vault (token varchar(256) PRIMARY KEY)');
+    try {
+      const mine = await store({ user_id: 'mine' });
+      await database.client.query(
+        `INSERT INTO user_logins_aliases VALUES ($1, 'under k3'), ('under k2', 'under k3')`,
+        [mine.device],
+      );
+      await database.client.query(`INSERT INTO user_logins_vault VALUES ('under k2')`);
+
+      await erase(['--ip', IP, '--yes']);
+
+      expect(await tokensOf('user_logins_vault')).toEqual([]);
+      expect(await tokensOf('user_logins_aliases')).toEqual([]);
+    } finally {
+      await database.client.query('DROP TABLE user_logins_vault; TRUNCATE user_logins_aliases');
+    }
+  });
+
   it('goes even where no row has it any more', async () => {
     await store({ user_id: 'k1' });
     await put('aliases');
     await database.client.query('TRUNCATE user_logins');
 
-    await erase(['--ip', IP, '--yes']);
+    const counted = await erase(['--ip', IP, '--dry-run']);
+    const erased = await erase(['--ip', IP, '--yes']);
 
+    expect(counted.stdout).toBe('would have erased 1 alias\n');
+    expect(erased.stdout).toBe('erased 1 alias\n');
     expect(await tokensOf('user_logins_aliases')).toHaveLength(1);
     await database.client.query('TRUNCATE user_logins_aliases');
   });
 });
 
-it('rows that came between the count and the deletion are not deleted unseen: nothing is', async () => {
+it('where rows came or went between the count and the deletion, nothing is deleted', async () => {
   await storePeople(store);
   const sought = seek(keyset, loginEvents, [{ source: 'ip', value: parseAddress(IP)! }]);
   const person = { who: 'alice@host', reason: REASON };
@@ -126,42 +148,82 @@ it('rows that came between the count and the deletion are not deleted unseen: no
   for (const blank of [false, true]) {
     await store({ user_id: 'late' });
     const counted = (await usersOf(database)).filter((user) => /^([kh]\d|late)$/.test(user)).length - 1;
-    await expect(
-      withClient(database.login, (client) => eraseRows(client, { ...erasure, blank }, counted)),
-    ).rejects.toThrow(
-      `expected the ${counted} rows that were counted, got ${counted + 1}: events came or went meanwhile; nothing was changed`,
-    );
+    for (const expected of [counted, counted + 2])
+      await expect(
+        withClient(database.login, (client) => eraseRows(client, { ...erasure, blank }, expected)),
+      ).rejects.toThrow(
+        `expected the ${expected} rows that were counted, got ${counted + 1}: events came or went meanwhile; nothing was changed`,
+      );
   }
 
   expect(await usersOf(database)).toEqual(['h1', 'k1', 'k2', 'late', 'late', 'other', 'same device']);
   expect(await trail(database)).toEqual([]);
 });
 
-describe('vizard erase on a terminal', () => {
-  const children: ChildProcess[] = [];
-  afterEach(() => {
-    for (const child of children.splice(0)) if (child.exitCode === null) child.kill('SIGKILL');
-  });
+it('keeps changes of the keys out before it looks at the keyset again', async () => {
+  const sought = seek(keyset, loginEvents, [{ source: 'ip', value: parseAddress(IP)! }]);
+  let looked = 0;
+  const checkKeyset = async () => {
+    looked++;
+    await expect(withClient(database.login, (other) => lockRekeys(other, 0))).rejects.toThrow(
+      'a change of the keys or an erasure is under way',
+    );
+  };
 
-  /** Runs it on a terminal of its own, which `script` makes, and answers its question. */
-  async function answer(text: string): Promise<{ exitCode: number; shown: string }> {
-    const cli = new URL('../../bin/vizard.ts', import.meta.url).pathname;
-    const command = [process.execPath, cli, 'erase', ...access(database.url), '--ip', IP];
-    const quoted = command.map((word) => `'${word}'`).join(' ');
-    const args =
-      process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qec', quoted, '/dev/null'];
-    const child = spawn('script', args, { env: { PATH: process.env.PATH, SHELL: '/bin/sh', ...KEYS.env } });
-    children.push(child);
-    let shown = '';
-    let answered = false;
-    child.stdout.on('data', (chunk: Buffer) => {
-      shown += chunk.toString();
-      if (answered || !shown.includes('[y/N]')) return;
-      answered = true;
-      child.stdin.write(text);
+  await withClient(database.login, (client) =>
+    eraseRows(client, {
+      declaration: loginEvents,
+      sought,
+      blank: false,
+      person: { who: 'alice@host', reason: REASON },
+      asked: soughtUnder(keyset, sought),
+      checkKeyset,
+    }),
+  );
+
+  expect(looked).toBe(1);
+});
+
+it.each([[[]], [['--blank']]])(
+  'takes a row as well that somebody changes at the same time: %j',
+  async (options) => {
+    await storePeople(store);
+    const running = await withClient(database.login, async (other) => {
+      await other.query(`BEGIN; UPDATE user_logins SET locale = 'xx' WHERE user_id = 'k1'`);
+      const running = createCli().start(
+        ['erase', ...access(database.url), '--ip', IP, '--yes', ...options],
+        KEYS,
+      );
+      await expect
+        .poll(
+          () =>
+            database.rows(
+              `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+            ),
+          {
+            timeout: 10_000,
+          },
+        )
+        .toHaveLength(1);
+      await other.query('COMMIT');
+      return running;
     });
-    const [exitCode] = (await once(child, 'close')) as [number];
-    return { exitCode, shown };
+
+    const { exitCode, stdout } = await running.result;
+
+    expect({ exitCode, stdout }).toEqual({
+      exitCode: 0,
+      stdout: `${options.length === 0 ? 'erased' : 'blanked'} 3 rows\n`,
+    });
+    expect(await usersOf(database, `masked_ip IS NOT NULL`)).toEqual(['other', 'same device']);
+  },
+);
+
+describe('vizard erase on a terminal', () => {
+  const onTerminal = useTerminal();
+
+  function answer(text: string | (() => Promise<string>)) {
+    return onTerminal(['erase', ...access(database.url), '--ip', IP], text, { ...KEYS.env });
   }
 
   it('says how many rows there are, and deletes them after a yes', async () => {
@@ -177,6 +239,20 @@ describe('vizard erase on a terminal', () => {
       { action: 'lookup', count: '3' },
       { action: 'erase', count: '3' },
     ]);
+  });
+
+  it('deletes nothing after a yes to another number of rows', async () => {
+    await storePeople(store);
+
+    const { exitCode, shown } = await answer(async () => {
+      await store({ user_id: 'late' });
+      return 'y\r';
+    });
+
+    expect(shown).toContain('expected the 3 rows that were counted, got 4');
+    expect(exitCode).toBe(2);
+    expect(await usersOf(database)).toHaveLength(6);
+    expect(await trail(database)).toMatchObject([{ action: 'lookup', count: '3' }]);
   });
 
   it.each<[string, string, number]>([

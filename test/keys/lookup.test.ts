@@ -105,6 +105,7 @@ describe('vizard lookup', () => {
       app_version: row!.app_version,
     });
     expect(text.stdout + json.stdout).not.toContain('\u001b');
+    expect(await trail(database)).toMatchObject([{ count: '3' }, { count: '3' }]);
   });
 
   it('says clearly that there are none', async () => {

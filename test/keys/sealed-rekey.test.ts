@@ -117,6 +117,23 @@ describe('on the whole', () => {
     ]);
   });
 
+  it('a value whose rows retention has dropped is in the vault once, opens by its token of before, and can be erased', async () => {
+    const vizard = withKeysetFile();
+    const vault = () => database.rows('SELECT domain FROM user_logins_vault ORDER BY domain');
+    const before = await store();
+    await database.client.query('DELETE FROM user_logins');
+    await vizard('keys', 'promote', 'k2', '--now');
+    await vizard('rekey', '--from', 'k1', '--to', 'k2', '--now');
+
+    expect(await vault()).toEqual([{ domain: 'device_id' }, { domain: 'ip' }]);
+    const { stdout } = await vizard('recover', before.device, '--private-key', 'private.pem');
+    expect(stdout).toBe(`${before.device}\t${DEVICE}\n`);
+    await vizard('erase', '--ip', IP, '--yes');
+    expect(await vault()).toEqual([{ domain: 'device_id' }]);
+    await vizard('erase', '--device-id', DEVICE, '--yes');
+    expect(await vault()).toEqual([]);
+  });
+
   it('what was erased is not in the vault, and is there again when it comes again', async () => {
     const vizard = withKeysetFile();
     const { ip } = await store();

@@ -21,7 +21,7 @@ export function addErase(vizard: Command, finish: (exitCode: number) => void): v
       'keep the rows and empty their masked columns; user_id, device_type, locale, app_version, date and event_id stay',
       false,
     )
-    .option('--dry-run', 'only count the rows, which is a lookup and on record as one', false)
+    .option('--dry-run', 'only count what would go, which is a lookup and on record as one', false)
     .option('--yes', 'do not ask', false)
     .addOption(databaseUrl())
     .addOption(dataDir())

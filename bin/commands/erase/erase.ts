@@ -11,7 +11,8 @@ import { READS_ALL, readValues, seek, soughtUnder, type ValueOptions } from '../
 import { canAsk, confirm } from '../../local/confirm.ts';
 import { type DatabaseOptions, withDatabase } from '../../local/find-database.ts';
 import { sayWhatTakesLong } from '../../local/progress.ts';
-import { countRows, type Erasure, eraseRows } from './erase-rows.ts';
+import { countRemoval, type Erasure, eraseRows, type Removal } from './erase-rows.ts';
+import { isNothing, renderOutcome, renderPlan } from './report.ts';
 
 export type EraseOptions = DatabaseOptions &
   KeysetOptions &
@@ -48,9 +49,9 @@ export async function erase(options: EraseOptions): Promise<number> {
     if (yes && !dryRun) return tell(options, await eraseThem());
     return preview(client, erasure, async (counted) => {
       const nothing = { ...options, dryRun: true };
-      if (dryRun || counted.rows === 0) return tell(nothing, counted);
-      process.stderr.write(`${say(blank, counted.rows, declaration.table)}\n`);
-      const answer = await confirm(blank ? 'Empty them?' : 'Delete them?');
+      if (dryRun || isNothing(counted)) return tell(nothing, counted);
+      process.stderr.write(`${renderPlan(counted, declaration.table, blank)}\n`);
+      const answer = await confirm(blank && counted.rows > 0 ? 'Empty them?' : 'Delete them?');
       if (answer.yes) return tell(options, await eraseThem(counted.rows));
       process.stderr.write('nothing was changed\n');
       if (options.json) tell(nothing, counted);
@@ -65,8 +66,7 @@ async function requireUnchanged(store: KeysetStore, text: string): Promise<void>
   throw new VizardError(`${store.name}: the keyset was changed meanwhile; nothing was erased, run it again`);
 }
 
-interface Outcome {
-  readonly rows: number;
+interface Outcome extends Removal {
   readonly row: AuditRow;
 }
 
@@ -76,28 +76,18 @@ async function preview(
   erasure: Erasure,
   show: (counted: Outcome) => Promise<number> | number,
 ): Promise<number> {
-  const rows = await sayWhatTakesLong(READS_ALL, () => countRows(client, erasure));
-  const asked = { ...erasure.asked, action: 'lookup', count: rows } as const;
-  return passGate(client, erasure.person, asked, (row) => show({ rows, row }));
+  const removal = await sayWhatTakesLong(READS_ALL, () => countRemoval(client, erasure));
+  const asked = { ...erasure.asked, action: 'lookup', count: removal.rows } as const;
+  return passGate(client, erasure.person, asked, (row) => show({ ...removal, row }));
 }
 
 function report(
   { json, blank, dryRun }: EraseOptions,
-  { rows, row, unsearched }: Outcome & { readonly unsearched: readonly string[] },
+  { row, unsearched, ...removal }: Outcome & { readonly unsearched: readonly string[] },
 ): number {
-  const done = blank ? 'blanked' : 'erased';
-  const output = { dryRun, [done]: rows, unsearched, audit: { number: row.number, hash: row.hash } };
-  const line = rows === 0 ? 'no rows' : `${dryRun ? 'would have ' : ''}${done} ${count(rows)}`;
-  process.stdout.write(`${json ? JSON.stringify(output) : line}\n`);
+  const { rows, sealedValues, aliases } = removal;
+  const done = { [blank ? 'blanked' : 'erased']: rows, sealedValues, aliases };
+  const output = { dryRun, ...done, unsearched, audit: { number: row.number, hash: row.hash } };
+  process.stdout.write(`${json ? JSON.stringify(output) : renderOutcome(removal, { blank, dryRun })}\n`);
   return unsearched.length > 0 ? 1 : 0;
-}
-
-function say(blank: boolean, rows: number, table: string): string {
-  return `${count(rows)} of ${table} ${rows === 1 ? 'has' : 'have'} what was given; ${
-    blank ? 'their masked columns become NULL' : 'they go for good'
-  }`;
-}
-
-function count(rows: number): string {
-  return `${rows} ${rows === 1 ? 'row' : 'rows'}`;
 }

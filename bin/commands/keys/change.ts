@@ -77,9 +77,9 @@ export async function changeKeyset(
   // Says why not, before anything is looked at or audited.
   if (store.kind === 'inline') await store.write('', '');
   const person = await identifyPerson(store, options.reason);
-  return withDatabase(options, async (client) => {
-    // A rekey goes by the keyset that it found, and makes aliases as a promotion does.
-    await lockRekeys(client, LOCK_PATIENCE);
+  // A rekey goes by the keyset that it found, and makes aliases as a promotion does.
+  const lock = (client: DatabaseClient) => lockRekeys(client, LOCK_PATIENCE);
+  const work = async (client: DatabaseClient) => {
     const situation = await examine(client, store);
     const change = await plan(situation);
     if ('already' in change) return report(action, change, options);
@@ -99,7 +99,8 @@ export async function changeKeyset(
     });
     await change.complete?.();
     return report(action, change, options, audit.number);
-  });
+  };
+  return withDatabase(options, work, lock);
 }
 
 /** @throws KeysetFailure where the table was written with other keys than those of the keyset */

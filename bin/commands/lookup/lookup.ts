@@ -2,6 +2,7 @@ import { columnNames, DATE_COLUMN, type TableDeclaration } from '../../../lambda
 import { loginEvents } from '../../../lambda/events/login-event.ts';
 import type { AuditRow } from '../../../lambda/postgres/audit/audit.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
+import { seeEveryRow } from '../../../lambda/postgres/partitions/hold.ts';
 import { findDeclaration } from '../../../lambda/postgres/schema/find-declaration.ts';
 import { identifyPerson, passGate } from '../../keys/gate.ts';
 import { findKeyset, type KeysetOptions } from '../../keys/keyset-store.ts';
@@ -63,11 +64,13 @@ async function findRows(
 ): Promise<Found> {
   const { condition, values } = conditionOf(sought);
   const columns = columnNames(declaration).map((name) => (name === DATE_COLUMN ? `${name}::text` : name));
-  const { rows } = await client.query<{ total: string; row: Record<string, unknown> }>(
-    `WITH found AS MATERIALIZED (SELECT ${columns.join(', ')} FROM ${declaration.table} WHERE ${condition})
-     SELECT (SELECT count(*) FROM found) AS total, row_to_json(found) AS row
-     FROM found ORDER BY ${DATE_COLUMN} DESC LIMIT ${limit}`,
-    values,
+  const { rows } = await seeEveryRow(client, declaration, () =>
+    client.query<{ total: string; row: Record<string, unknown> }>(
+      `WITH found AS MATERIALIZED (SELECT ${columns.join(', ')} FROM ${declaration.table} WHERE ${condition})
+       SELECT (SELECT count(*) FROM found) AS total, row_to_json(found) AS row
+       FROM found ORDER BY ${DATE_COLUMN} DESC LIMIT ${limit}`,
+      values,
+    ),
   );
   return { total: Number(rows[0]?.total ?? 0), rows: rows.map(({ row }) => row) };
 }

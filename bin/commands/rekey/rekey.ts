@@ -85,7 +85,6 @@ async function run(url: string, job: Job): Promise<Report> {
   const outcome = await steadily(
     { kind: 'url', url },
     async (client, gotOn): Promise<RekeyOutcome | undefined> => {
-      await lockRekeys(client, start === undefined ? LOCK_PATIENCE.first : LOCK_PATIENCE.again);
       // After every lock: without it, somebody else may have changed the keys.
       const keyset = await store.read();
       requireRotation(keyset, options);
@@ -107,6 +106,8 @@ async function run(url: string, job: Job): Promise<Report> {
       // Where a function seals a value at the same time.
       contested: `${vaultTable(loginEvents)}_pkey`,
       signal: stop.signal,
+      prepare: (client) =>
+        lockRekeys(client, start === undefined ? LOCK_PATIENCE.first : LOCK_PATIENCE.again),
       onInterruption: (code) =>
         progress.note(`the database interrupted the rekey (${code}); it goes on where it was`),
     },

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { DATE_COLUMN, isMasked, type TableDeclaration } from '../../events/declaration.ts';
 import type { Scheme } from '../../masking/keyset.ts';
+import { seeEveryRow } from '../partitions/hold.ts';
 import { aliasesTable } from '../rekey/tables.ts';
 import { vaultTable } from '../vault/tables.ts';
 
@@ -22,13 +23,18 @@ function prefixOf(column: string): string {
   return `left(${column}, strpos(substr(${column}, 4, 9), '~') + 2)`;
 }
 
-/** Counts the rows of a table by the keys of their tokens, in one scan. A row with tokens of two keys counts for both. */
+/**
+ * Counts the rows of a table by the keys of their tokens, in one scan and a transaction of its own. A row with tokens of two
+ * keys counts for both.
+ */
 export async function countTokens(client: ClientBase, declaration: TableDeclaration): Promise<TokenCount[]> {
   const prefixes = declaration.columns.filter(isMasked).map(({ column }) => prefixOf(column));
-  const { rows } = await client.query<Group>(
-    `SELECT prefixes, count(*)::float AS rows, min(day)::text AS first, max(day)::text AS last
-     FROM (SELECT ARRAY[${prefixes.join(', ')}]::text[] AS prefixes, ${DATE_COLUMN} AS day FROM ${declaration.table}) AS tokens
-     GROUP BY prefixes`,
+  const { rows } = await seeEveryRow(client, declaration, () =>
+    client.query<Group>(
+      `SELECT prefixes, count(*)::float AS rows, min(day)::text AS first, max(day)::text AS last
+       FROM (SELECT ARRAY[${prefixes.join(', ')}]::text[] AS prefixes, ${DATE_COLUMN} AS day FROM ${declaration.table}) AS tokens
+       GROUP BY prefixes`,
+    ),
   );
   const counts = new Map<string, TokenCount>();
   for (const { prefixes, ...group } of rows) {

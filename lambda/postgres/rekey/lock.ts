@@ -8,12 +8,14 @@ const LOCK = `hashtext('vizard rekey')`;
 const INTERVAL = 250;
 
 /**
- * Takes the lock that excludes other rekeys, changes of the keys and erasures, until the session ends.
+ * Takes the lock that excludes other rekeys, changes of the keys and erasures, until the session ends. Before anything is set
+ * for the session.
  *
  * @param patience milliseconds that whoever has it gets to end
- * @throws VizardError where somebody has it
+ * @throws VizardError where somebody has it, or the session is not ours
  */
 export async function lockRekeys(client: ClientBase, patience: number): Promise<void> {
+  await requireOwnSession(client);
   const end = performance.now() + patience;
   for (;;) {
     const { rows } = await client.query<{ locked: boolean }>(
@@ -27,6 +29,20 @@ export async function lockRekeys(client: ClientBase, patience: number): Promise<
     }
     await sleep(INTERVAL);
   }
+}
+
+/**
+ * What pools connections hands a session on to others, with its locks and settings. It names a process at the start that is
+ * not the server's.
+ */
+async function requireOwnSession(client: ClientBase): Promise<void> {
+  // What the server's BackendKeyData says; the types of pg leave it out.
+  const { processID } = client as ClientBase & { readonly processID: number | null };
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  if (rows[0]!.pid === processID) return;
+  throw new VizardError(
+    'the database: expected a connection to the server itself, whose session is ours until the command ends, got one through a pooler (such as PgBouncer or RDS Proxy); nothing was changed, give --database-url of the server',
+  );
 }
 
 /**

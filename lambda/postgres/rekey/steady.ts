@@ -10,6 +10,8 @@ export interface SteadyOptions {
   /** Told why work is interrupted, by a code that names it. */
   readonly onInterruption: (code: string) => void;
   readonly signal: AbortSignal;
+  /** Done first on each connection, before anything is set for its session. */
+  readonly prepare: (client: ClientBase) => Promise<void>;
   /** Milliseconds without progress after which it gives up. @default three minutes, longer than a failover */
   readonly patience?: number;
 }
@@ -29,7 +31,7 @@ const RETRIED = new Set<Failure>(['transient', 'contention', 'unknown', 'slow', 
 export async function steadily<T>(
   login: Login,
   work: (client: ClientBase, gotOn: () => void) => Promise<T>,
-  { contested, onInterruption, signal, patience = PATIENCE }: SteadyOptions,
+  { contested, onInterruption, signal, prepare, patience = PATIENCE }: SteadyOptions,
 ): Promise<T> {
   let gotOnAt: number | undefined;
   let pause = FIRST_PAUSE;
@@ -43,6 +45,7 @@ export async function steadily<T>(
       return await withClient(login, async (client) => {
         gotOnAt ??= performance.now();
         try {
+          await prepare(client);
           await client.query(`${ALL_ROWS}; ${SESSION}`);
           // Not every server has it: one that is at a long statement notices that its client has gone.
           await client.query(`SET client_connection_check_interval = '2s'`).catch(() => {});
