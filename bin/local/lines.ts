@@ -18,13 +18,20 @@ export interface Lines extends AsyncIterable<Line>, AsyncDisposable {}
  * Opens a file of message bodies, one a line, `-` for standard input. Empty lines are passed over: SQS has no empty
  * messages.
  *
- * @throws VizardError when the file can't be opened or is no file
+ * @throws VizardError when the file can't be opened or read, or is no file
  */
 export async function openLines(file: string): Promise<Lines> {
   const input = file === '-' ? process.stdin : await openFile(file);
   return {
-    [Symbol.asyncIterator]: () => numbered(input),
-    [Symbol.asyncDispose]: () => input[Symbol.asyncDispose](),
+    async *[Symbol.asyncIterator]() {
+      try {
+        yield* numbered(input);
+      } catch (error) {
+        throw unreadable(file, error);
+      }
+    },
+    // What was wrong with it was said when it was read.
+    [Symbol.asyncDispose]: () => input[Symbol.asyncDispose]().catch(() => {}),
   };
 }
 
@@ -36,8 +43,12 @@ async function openFile(file: string): Promise<Readable> {
     await input[Symbol.asyncDispose]();
     throw Object.assign(new Error(), { code: 'EISDIR' });
   } catch (error) {
-    throw new VizardError(`input file ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw unreadable(file, error);
   }
+}
+
+function unreadable(file: string, error: unknown): VizardError {
+  return new VizardError(`input file ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
 }
 
 async function* numbered(input: Readable): AsyncGenerator<Line> {

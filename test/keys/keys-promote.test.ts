@@ -44,7 +44,7 @@ describe('vizard keys promote', () => {
     expect(stdout).toBe(
       'key "k2" is primary, layered over "k1" where tokens are irreversible\n' +
         'next: wait five minutes, until functions have taken it over\n' +
-        'next: vizard keys promote k2, once more: values that first came in under "k1" in these five minutes are two in the views until then, or until the rekey\n' +
+        'next: vizard keys promote k2, once more: values that first came in under "k1" since this command began are two in the views until then, or until the rekey\n' +
         'next: vizard rekey --from k1 --to k2\n',
     );
     expect(JSON.parse(text())).toEqual({
@@ -228,20 +228,28 @@ it('a promotion of the primary key says where a function has written since what 
 });
 
 describe('a promotion that fails', () => {
-  it('leaves the keyset as it is where the trail cannot be written', async () => {
-    await environment(FIRST).invoke(records(3));
-    const { keys, text } = createCommands(ADDED);
-    await database.client.query('ALTER TABLE pii_audit RENAME TO gone');
-    try {
-      expect((await keys(['promote', 'k2'])).exitCode).toBe(2);
-    } finally {
-      await database.client.query('ALTER TABLE gone RENAME TO pii_audit');
-    }
+  it.each([
+    ['to a new key', []],
+    ['back to the key before', ['k2']],
+  ])(
+    '%s leaves the keyset and every join as it is where the trail cannot be written',
+    async (_to, before) => {
+      await environment(FIRST).invoke(records(3));
+      const { keys, text } = createCommands(ADDED);
+      for (const kid of before) expect((await keys(['promote', kid])).exitCode).toBe(0);
+      const keyset = text();
+      await database.client.query('ALTER TABLE pii_audit RENAME TO gone');
+      try {
+        expect((await keys(['promote', before.length === 0 ? 'k2' : 'k1'])).exitCode).toBe(2);
+      } finally {
+        await database.client.query('ALTER TABLE gone RENAME TO pii_audit');
+      }
 
-    expect(text()).toBe(ADDED);
-    await environment(FIRST).invoke(records(3));
-    expect(await rowsOfValues()).toEqual([{ rows: 2 }, { rows: 2 }, { rows: 2 }]);
-  });
+      expect(text()).toBe(keyset);
+      await environment(keyset).invoke(records(3));
+      expect(await rowsOfValues()).toEqual([{ rows: 2 }, { rows: 2 }, { rows: 2 }]);
+    },
+  );
 
   it('among its aliases takes none away and leaves the keyset as it is', async () => {
     await environment(FIRST).invoke(records(3));

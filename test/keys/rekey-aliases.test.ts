@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loginEvents } from '../../lambda/events/login-event.ts';
 import { withClient } from '../../lambda/postgres/connection.ts';
-import { fillAliases } from '../../lambda/postgres/rekey/aliases.ts';
+import { dropFormerAliases, fillAliases } from '../../lambda/postgres/rekey/aliases.ts';
 import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useCli } from '../support/cli.ts';
 import { KEYSETS, rekeyArguments, repeatsOf } from '../support/rekey.ts';
@@ -32,6 +32,7 @@ describe('a promotion over what an unfinished rekey has left', () => {
         return result;
       });
       await fillAliases(client, loginEvents, KEYSETS[key], rotation, SILENT);
+      await dropFormerAliases(client, loginEvents, rotation.to);
     });
 
     expect(looks).toBeGreaterThan(5);
@@ -49,6 +50,7 @@ it('a promotion to a third key leaves no alias to the second of a value that the
   await database.rows('DELETE FROM user_logins');
 
   await fillAliases(database.client, loginEvents, KEYSETS.k3, { from: 'k2', to: 'k3' }, SILENT);
+  await dropFormerAliases(database.client, loginEvents, 'k3');
 
   expect(await database.rows('SELECT * FROM user_logins_aliases')).toEqual([]);
 });

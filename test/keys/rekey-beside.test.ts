@@ -1,3 +1,4 @@
+import type { SQSRecord } from 'aws-lambda';
 import pg from 'pg';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { loginEvents, loginEventsWith } from '../../lambda/events/login-event.ts';
@@ -9,6 +10,7 @@ import { transact } from '../../lambda/postgres/rekey/transact.ts';
 import { migrate } from '../../lambda/postgres/schema/schema.ts';
 import { useCli } from '../support/cli.ts';
 import { useFunctions } from '../support/function.ts';
+import { A_DAY } from '../support/partitions.ts';
 import { KEYSET_TEXTS, KEYSETS, rekeyArguments } from '../support/rekey.ts';
 import { around, runRekey } from '../support/rekey-run.ts';
 import { SILENT, TODAY, useRekeyTable } from '../support/rekey-table.ts';
@@ -33,14 +35,18 @@ async function untilWaiting(milliseconds = 0): Promise<void> {
   );
 }
 
+/** The same records, as if they had waited in the default partition for one of their own. */
+function sentDaysAgo(records: readonly SQSRecord[]): SQSRecord[] {
+  const SentTimestamp = String(Date.now() - 3 * A_DAY);
+  return records.map((record) => ({ ...record, attributes: { ...record.attributes, SentTimestamp } }));
+}
+
+const KEEP = { today: TODAY, ahead: 2, retentionDays: 30 };
+
 describe('a rekey beside retention', () => {
   it('counts rows that retention is moving into a partition of their own', async () => {
     await table.make('partitioned');
-    const late = String(Date.now() - 3 * 86_400_000);
-    const records = table.truth
-      .records(100)
-      .map((record) => ({ ...record, attributes: { ...record.attributes, SentTimestamp: late } }));
-    await table.writer('k1').invoke(records);
+    await table.writer('k1').invoke(sentDaysAgo(table.truth.records(100)));
     await table.writer('k1').invoke(table.truth.records(50));
     const retention = new pg.Client(database.url);
     await retention.connect();
@@ -54,7 +60,7 @@ describe('a rekey beside retention', () => {
       return result;
     });
 
-    await keepPartitions(retention, loginEvents, { today: TODAY, ahead: 2, retentionDays: 30 }, () => {});
+    await keepPartitions(retention, loginEvents, KEEP, () => {});
     await retention.end();
     await census;
 
@@ -64,6 +70,24 @@ describe('a rekey beside retention', () => {
       ),
     ).toEqual(['create_date', 'masked_device_id', 'masked_ip'].map((kind) => ({ kind, rows: 150 })));
   });
+});
+
+it('a promotion gives aliases to rows that have moved since it looked which partitions there are', async () => {
+  await table.make('partitioned');
+  await table.writer('k1').invoke(sentDaysAgo(table.truth.records(100)));
+  await withClient(database.login, async (client) => {
+    let looks = 0;
+    around(client, /pg_partition_tree/, async (statement) => {
+      const result = await statement();
+      if (++looks === 2) await keepPartitions(database.client, loginEvents, KEEP, () => {});
+      return result;
+    });
+    await fillAliases(client, loginEvents, KEYSETS.k2, { from: 'k1', to: 'k2' }, SILENT);
+  });
+
+  await table.writer('k2').invoke(table.truth.records(100));
+
+  await table.truth.expectEqualValuesToBeEqual(database, 'user_logins_current');
 });
 
 describe('a rekey', () => {
@@ -92,7 +116,7 @@ describe('a rekey', () => {
         void client.query(`SET lock_timeout = '500ms'`);
       });
       // As long as autovacuum goes on beside somebody who waits.
-      await untilWaiting(1_000);
+      await untilWaiting(600);
       await autovacuum.query('ROLLBACK');
 
       expect(await rekeyed).toMatchObject({ kind: 'done', rewritten: 100 });

@@ -53,8 +53,8 @@ export async function eraseRows(
   return inTransaction(client, async () => {
     await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
     await excludeRekeys(client);
-    await holdPartitions(client, declaration);
     await erasure.checkKeyset();
+    await holdPartitions(client, declaration);
     if (blank) await lockRows(client, erasure);
     const { rows, tokens } = await takeRows(client, erasure, blank ? blankedRows : deletedRows);
     if (expected !== undefined && rows !== expected)

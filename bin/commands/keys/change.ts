@@ -45,7 +45,7 @@ export interface Change {
   readonly question?: string;
   /** Beside what every change says, for --json. */
   readonly details?: Readonly<Record<string, unknown>>;
-  /** May take long; is done before the act stands in the trail, whose time is the one at which the keyset changes. */
+  /** May take long, and changes nothing for anybody. Before the act stands in the trail, whose time is the one at which the keyset changes. */
   prepare?(): Promise<void>;
   /** Is done when the keyset has changed. */
   complete?(): Promise<void>;
@@ -63,8 +63,8 @@ const LOCK_PATIENCE = 2_000;
 export type Plan = (situation: Situation) => Promise<Change | Unchanged>;
 
 /**
- * Changes the keyset: plan, question, preparation, audit, write, and a look at what was written. Nothing is changed where somebody
- * else changes it at the same time, or where the audit trail can't be written.
+ * Changes the keyset: plan, question, preparation, audit, write, and a look at what was written. It stays as it is where
+ * somebody else changes it at the same time, or where the audit trail can't be written.
  *
  * @returns the exit code
  */

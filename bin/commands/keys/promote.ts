@@ -1,7 +1,7 @@
 import { VizardError } from '../../../lambda/errors.ts';
 import { type Keyset, parseKeyset } from '../../../lambda/masking/keyset.ts';
 import { layersBetween } from '../../../lambda/masking/retoken.ts';
-import { fillAliases } from '../../../lambda/postgres/rekey/aliases.ts';
+import { dropFormerAliases, fillAliases } from '../../../lambda/postgres/rekey/aliases.ts';
 import { requireRekeyTables } from '../../../lambda/postgres/rekey/tables.ts';
 import { MAX_SECRET_AGE } from '../../../lambda/secret-age.ts';
 import { promoteKey, topLayer, wasPrimary } from '../../keys/keyset-edit.ts';
@@ -34,18 +34,19 @@ export async function promote(name: string, options: PromoteOptions): Promise<nu
       outcome: `key "${kid}" is primary${over === undefined ? '' : `, layered over "${over}" where tokens are irreversible`}`,
       next: [
         'wait five minutes, until functions have taken it over',
-        `vizard keys promote ${kid}, once more: values that first came in under "${primary}" in these five minutes are two in the views until then, or until the rekey`,
+        `vizard keys promote ${kid}, once more: values that first came in under "${primary}" since this command began are two in the views until then, or until the rekey`,
         `vizard rekey --from ${primary} --to ${kid}`,
       ],
       details: { previous: primary, over: over ?? null },
       prepare: () => alias(situation, next),
+      complete: () => dropFormerAliases(client, declaration, kid),
     };
   });
 }
 
 /** For a promotion that was cut off, and for values that first came in under an older key since. */
 async function promoteAgain(situation: Situation): Promise<Change> {
-  const { keyset, text } = situation;
+  const { client, declaration, keyset, text } = situation;
   await requireLayers(situation, keyset);
   return {
     kid: keyset.primary,
@@ -53,6 +54,7 @@ async function promoteAgain(situation: Situation): Promise<Change> {
     outcome: `key "${keyset.primary}" is primary already; aliases added for the tokens of older keys that had none`,
     next: [],
     prepare: () => alias(situation, keyset),
+    complete: () => dropFormerAliases(client, declaration, keyset.primary),
   };
 }
 

@@ -89,12 +89,15 @@ async function run(url: string, job: Job): Promise<Report> {
       const keyset = await store.read();
       requireRotation(keyset, options);
       start ??= await begin(client, keyset, job, progress);
-      if (options.dryRun) return undefined;
       const { declaration, count, begun } = start;
+      if (begun === undefined) return undefined;
+      // No function may have written with the new key yet, and the table is about to be.
+      const layers = count.irreversible > 0 ? [proveLayers(keyset, to)] : [];
+      await claimKeys(client, declaration, [proveKey(keyset, to), ...layers]);
       return rewrite(client, declaration, keyset, {
         rotation: { from, to },
         rows: count.rows,
-        ...(begun !== undefined && { begun }),
+        begun,
         batchSize: options.batchSize,
         ...(options.now && { settling: 0 }),
         signal: stop.signal,
@@ -118,7 +121,7 @@ async function run(url: string, job: Job): Promise<Report> {
 interface Start {
   readonly declaration: TableDeclaration;
   readonly count: RowsOfKey;
-  /** By the server's clock, in ISO 8601. */
+  /** By the server's clock, in ISO 8601; undefined where it is not to begin. */
   readonly begun?: string;
 }
 
@@ -142,14 +145,9 @@ async function begin(
     );
   }
   if (dryRun) return { declaration, count };
-  // No function may have written with the new key yet, and the table is about to be.
-  const written = [proveKey(keyset, to), ...(count.irreversible > 0 ? [proveLayers(keyset, to)] : [])];
   const columns = declaration.columns.filter(isMasked).map(({ column }) => column);
   const act = { action: 'rekey', columns, kids: [from, to], count: count.rows, tokens: [] } as const;
-  return passGate(client, person, act, async ({ at }) => {
-    await claimKeys(client, declaration, written);
-    return { declaration, count, begun: at };
-  });
+  return passGate(client, person, act, ({ at }) => ({ declaration, count, begun: at }));
 }
 
 /** A failover may leave us on a reader for a moment; one that is there from the start stays one. @throws VizardError */

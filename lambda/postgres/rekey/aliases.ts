@@ -44,7 +44,6 @@ export async function fillAliases(
   progress: RekeyProgress,
   pace?: Pace,
 ): Promise<FilledAliases> {
-  const aliases = aliasesTable(declaration);
   const relations = await readRelations(client, declaration.table);
   const blocks = relations.reduce((sum, relation) => sum + relation.blocks, 0);
   progress.begin(`blocks looked through for tokens without an alias`, blocks);
@@ -59,13 +58,24 @@ export async function fillAliases(
     if (pace?.signal.aborted) return filled;
   }
   progress.end();
-  // Where the new key was primary before, its tokens are the current ones again; others are of tokens that the table has no
-  // more, under a key that was to be the new one. Last, so that what is refused or cut off has taken nothing away.
-  await client.query(`DELETE FROM ${aliases} WHERE ${kidOf('token')} = $1 OR ${kidOf('current')} <> $1`, [
-    rotation.to,
-  ]);
-  await client.query(analysis(aliases));
+  await client.query(analysis(aliasesTable(declaration)));
   return filled;
+}
+
+/**
+ * Takes away the aliases that nobody needs when all are filled and the new key is primary. Where it was primary before, its
+ * tokens are the current ones again; others are of tokens that the table has no more, under a key that was to be the new
+ * one. Before the keys have changed they may be what joins the tokens to come.
+ */
+export async function dropFormerAliases(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  primary: string,
+): Promise<void> {
+  await client.query(
+    `DELETE FROM ${aliasesTable(declaration)} WHERE ${kidOf('token')} = $1 OR ${kidOf('current')} <> $1`,
+    [primary],
+  );
 }
 
 /** Gives the tokens of some rows their aliases. @param where condition on the table */

@@ -53,16 +53,22 @@ export function within({ table, condition }: Relation, from: number, to: number)
   return `${table}.ctid >= '(${from},0)' AND ${table}.ctid < '(${to},0)'${condition}`;
 }
 
-/** Everything in the table, by some blocks at a time. */
+/** Everything in the table, by some blocks at a time; also what is moved into partitions that are made meanwhile. */
 export async function* stretches(
   client: ClientBase,
   { table }: TableDeclaration,
   blocks: number,
 ): AsyncGenerator<{ readonly where: string; readonly blocks: number }> {
-  for (const relation of await readRelations(client, table)) {
-    for (let from = 0; from < relation.blocks; from += blocks) {
-      const to = Math.min(from + blocks, relation.blocks);
-      yield { where: within(relation, from, to), blocks: to - from };
+  const seen = new Set<string>();
+  for (;;) {
+    const relations = (await readRelations(client, table)).filter(({ name }) => !seen.has(name));
+    if (relations.length === 0) return;
+    for (const relation of relations) {
+      seen.add(relation.name);
+      for (let from = 0; from < relation.blocks; from += blocks) {
+        const to = Math.min(from + blocks, relation.blocks);
+        yield { where: within(relation, from, to), blocks: to - from };
+      }
     }
   }
 }

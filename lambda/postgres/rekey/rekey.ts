@@ -4,7 +4,7 @@ import type { TableDeclaration } from '../../events/declaration.ts';
 import type { Keyset } from '../../masking/keyset.ts';
 import type { Rotation } from '../../masking/retoken.ts';
 import { findHolders } from '../keys/token-count.ts';
-import { fillAliases, hasLeftovers, type Pace } from './aliases.ts';
+import { dropFormerAliases, fillAliases, hasLeftovers, type Pace } from './aliases.ts';
 import { isOf } from './batch.ts';
 import { canRewriteLeft, compareCensuses, type Moment, type Proof, takeCensus } from './census.ts';
 import { BEGINNING, type PassesOptions, pauseFor, rewriteAll } from './passes.ts';
@@ -81,7 +81,7 @@ async function advance(
   const { rotation, progress, signal } = options;
   switch (record.phase) {
     case 'aliases':
-      await fillAliases(client, declaration, keyset, rotation, progress, options);
+      await renewAliases(client, declaration, keyset, options);
       if (signal.aborted) return undefined;
       progress.note('counting the rows of every value');
       await count(client, declaration, 'before', options, () =>
@@ -95,6 +95,17 @@ async function advance(
       await enterPhase(client, declaration, record.id, 'done', record.proof);
       return undefined;
   }
+}
+
+async function renewAliases(
+  client: ClientBase,
+  declaration: TableDeclaration,
+  keyset: Keyset,
+  options: RekeyOptions,
+): Promise<void> {
+  const { rotation, progress, signal } = options;
+  await fillAliases(client, declaration, keyset, rotation, progress, options);
+  if (!signal.aborted) await dropFormerAliases(client, declaration, rotation.to);
 }
 
 /** Milliseconds between two words of a statement that reads the whole table. */
@@ -141,7 +152,7 @@ async function rewriteAndProve(
   const { rotation, progress, signal, patience = PATIENCE } = options;
   // Another promotion was cut off, and the aliases are those of its key.
   if (await hasLeftovers(client, declaration, rotation.to, rotation.from))
-    await fillAliases(client, declaration, keyset, rotation, progress, options);
+    await renewAliases(client, declaration, keyset, options);
   const isOver = countdown(patience);
   let rekey = { ...record, ...rotation };
   let wereLeft = false;
