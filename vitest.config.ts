@@ -25,6 +25,7 @@ export default defineConfig({
       onPostgres('integration'),
       // Recovery and the lives of keys, on the real command line: a process for each step.
       onPostgres('keys'),
+      onPostgres('dead-letters'),
       onPostgres('faults'),
       onPostgres('takehome'),
       // Deployments to an emulator, one after the other, the tests of each in their order.
