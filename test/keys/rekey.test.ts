@@ -45,6 +45,8 @@ describe.each(['plain', 'partitioned'] as const)('a rekey of a %s table', (kind)
         proof: { verdict: 'proven', left: 0, arrived: 0, rowsAfter: 800 },
       },
     });
+    const { outcome } = json() as { outcome: object };
+    expect(Object.keys(outcome)).toEqual(['kind', 'rewritten', 'resealed', 'proof']);
     expect(await database.rows('SELECT * FROM user_logins_aliases')).toEqual([]);
     expect(await database.rows('SELECT * FROM user_logins_rekey_groups')).toEqual([]);
     expect(await database.rows('SELECT action, kids, count::int FROM pii_audit')).toEqual([

@@ -55,19 +55,23 @@ export async function rekey(
   const existing = await findRecord<Proof>(client, declaration, rotation);
   if (existing?.phase === 'done') {
     if (begun !== undefined && Date.parse(existing.ended) >= Date.parse(begun))
-      return { ...existing, kind: 'done' };
+      return ended('done', existing);
     // Aliases and sealed values may have come back: from functions that were late, and from a promotion after them.
     const holders = rows === 0 ? await findHolders(client, declaration, rotation.from) : [];
-    if (rows === 0 && holders.length === 0) return { ...existing, kind: 'already' };
+    if (rows === 0 && holders.length === 0) return ended('already', existing);
   }
   if (existing === undefined || existing.phase === 'done') await openRecord(client, declaration, rotation);
   for (;;) {
     const record = (await findRecord<Proof>(client, declaration, rotation))!;
-    if (record.phase === 'done') return { kind: 'done', ...record };
+    if (record.phase === 'done') return ended('done', record);
     const end = await advance(client, declaration, keyset, record, options);
     if (end !== undefined) return end;
     if (options.signal.aborted) return { kind: 'stopped' };
   }
+}
+
+function ended(kind: 'done' | 'already', { rewritten, resealed, proof }: RekeyRecord<Proof>): RekeyOutcome {
+  return { kind, rewritten, resealed, proof };
 }
 
 /** Brings a rekey to its next phase. @returns undefined where it got there, or was to stop */
