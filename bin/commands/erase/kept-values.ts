@@ -1,6 +1,7 @@
 import { isMasked, type TableDeclaration } from '../../../lambda/events/declaration.ts';
 import type { DatabaseClient } from '../../../lambda/postgres/connection.ts';
 import { aliasesTable } from '../../../lambda/postgres/rekey/tables.ts';
+import { isThere } from '../../../lambda/postgres/schema/catalog.ts';
 import { findAliases } from '../../../lambda/postgres/vault/read.ts';
 import { vaultTable } from '../../../lambda/postgres/vault/tables.ts';
 import { conditionOf, type Sought } from '../../keys/known-person.ts';
@@ -97,6 +98,7 @@ async function beside(
   tokens: readonly string[],
 ): Promise<KeptValues> {
   const rowsOf = async (relation: string, isOfTokens: string) => {
+    // There is a vault only where recovery is sealed.
     if (!(await isThere(client, relation))) return 0;
     const { rowCount } = await client.query(`${verb} FROM ${relation} WHERE ${isOfTokens}`, [tokens]);
     return rowCount ?? 0;
@@ -108,12 +110,4 @@ async function beside(
       'token = ANY ($1::text[]) OR current = ANY ($1::text[])',
     ),
   };
-}
-
-/** There is a vault only where recovery is sealed. */
-async function isThere(client: DatabaseClient, relation: string): Promise<boolean> {
-  const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
-    relation,
-  ]);
-  return rows[0]!.there;
 }

@@ -3,6 +3,7 @@ import { DATE_COLUMN, isMasked, type TableDeclaration } from '../../events/decla
 import type { Scheme } from '../../masking/keyset.ts';
 import { seeEveryRow } from '../partitions/hold.ts';
 import { aliasesTable } from '../rekey/tables.ts';
+import { isThere } from '../schema/catalog.ts';
 import { vaultTable } from '../vault/tables.ts';
 
 /** How many rows of a table hold tokens of one key in one scheme. */
@@ -91,11 +92,4 @@ export async function findHolders(
     if (rows[0]!.rows > 0) holders.push({ table: name, rows: rows[0]!.rows });
   }
   return holders;
-}
-
-async function isThere(client: ClientBase, name: string): Promise<boolean> {
-  const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
-    name,
-  ]);
-  return rows[0]!.there;
 }

@@ -23,3 +23,11 @@ export async function exists(
     `${expected} ${name}: expected a ${expected}, got something else of that name; rename it`,
   );
 }
+
+/** Whether there is a relation of that name by the search path, whatever it is. */
+export async function isThere(client: ClientBase, relation: string): Promise<boolean> {
+  const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+    relation,
+  ]);
+  return rows[0]!.there;
+}

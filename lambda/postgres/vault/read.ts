@@ -1,5 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { TableDeclaration } from '../../events/declaration.ts';
+import { aliasesTable } from '../rekey/tables.ts';
+import { isThere } from '../schema/catalog.ts';
 import { vaultKeysTable, vaultTable } from './tables.ts';
 
 /** A value of the vault, with the content key that opens it. */
@@ -41,21 +43,14 @@ export interface Alias {
 /** The aliases in which some tokens stand, on either side; none where there is no such table. */
 export async function findAliases(
   client: ClientBase,
-  { table }: TableDeclaration,
+  declaration: TableDeclaration,
   tokens: readonly string[],
 ): Promise<Alias[]> {
-  const aliases = `${table}_aliases`;
+  const aliases = aliasesTable(declaration);
   if (!(await isThere(client, aliases))) return [];
   const { rows } = await client.query<Alias>(
     `SELECT token, current FROM ${aliases} WHERE token = ANY ($1::text[]) OR current = ANY ($1::text[])`,
     [tokens],
   );
   return rows;
-}
-
-async function isThere(client: ClientBase, relation: string): Promise<boolean> {
-  const { rows } = await client.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
-    relation,
-  ]);
-  return rows[0]!.there;
 }
